@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processes: joining an arena, names, addresses, and how to wait.
+ */
+#ifndef FORKRING_PROCESS_H
+#define FORKRING_PROCESS_H
+
+#include "base.h"
+
+#include <stdbool.h>
+
+FR_BEGIN_DECLS
+
+struct fr_arena;
+struct fr_process;
+
+/* How a process waits, whatever it waits for. */
+enum fr_wait_mode {
+	/* Spin for a moment if that has helped lately, then sleep. */
+	FR_WAIT_ADAPTIVE,
+	/* Sleep at once: least CPU. */
+	FR_WAIT_SLEEP,
+	/* Never sleep: least latency, one core for itself. */
+	FR_WAIT_POLL,
+};
+
+struct fr_join_opts {
+	/* Found and broadcast to by this name; several may hold the same one.
+	 * NULL: nameless, reached by address only. Copied. */
+	const char *name;
+	enum fr_wait_mode wait;
+	/* Join in the slot that was reserved under this address. */
+	struct fr_addr reserved;
+};
+
+/*
+ * Become a process of the arena: a slot, an address, a mailbox. One system
+ * process may join several times; each handle is a participant of its own.
+ *
+ * -ENOSPC every slot is held · -EINVAL a bad name, or a reservation that is not
+ * there · -ENAMETOOLONG · -ENOLCK, -ENOMEM · -EBADMSG.
+ */
+FR_API int fr_join(struct fr_arena *arena, const struct fr_join_opts *opts,
+		   struct fr_process **ret);
+
+/*
+ * Leave: the name, the address and whatever was sent but not received are gone,
+ * the slot is free for the next. No other thread may be using the handle.
+ * Messages received, claims and tasks taken must have been released, committed
+ * and completed first. NULL does nothing. In a forked child: frees the child's
+ * copy only.
+ */
+FR_API void fr_leave(struct fr_process *process);
+
+/* Own address. */
+FR_API struct fr_addr fr_self(const struct fr_process *process);
+
+/* The arena that the process joined. */
+FR_API struct fr_arena *fr_process_arena(const struct fr_process *process);
+
+/*
+ * Reserve a slot for a process that will join later (opts.reserved): its
+ * address is good at once, and what is sent to it waits in its mailbox.
+ * fr_unreserve() gives back a reservation that nobody joined.
+ *
+ * -ENOSPC every slot is held · -ECHILD · fr_unreserve: -ESRCH not a reservation
+ * of this process.
+ */
+FR_API int fr_reserve(struct fr_process *process, struct fr_addr *ret);
+FR_API int fr_unreserve(struct fr_process *process, struct fr_addr reserved);
+
+/*
+ * The processes that hold a name: writes up to max addresses and returns how
+ * many there are (more than max when the array was too short; 0: nobody).
+ * Reads shared memory only: never blocks, asks nobody.
+ *
+ * -EINVAL, -ENAMETOOLONG a bad name · -ECHILD · -EBADMSG.
+ */
+FR_API int fr_lookup(struct fr_process *process, const char *name,
+		     struct fr_addr *addrs, unsigned max);
+
+/*
+ * Wait until at least one process holds the name, and give its address.
+ * -EAGAIN, -ETIMEDOUT nobody in time · -EINTR · -EINVAL, -ENAMETOOLONG ·
+ * -ECHILD · -EBADMSG.
+ */
+FR_API int fr_wait_name(struct fr_process *process, const char *name,
+			int64_t wait_ns, struct fr_addr *ret);
+
+/*
+ * 1: joined, or reserved for one that will join; 0: gone, or never was.
+ * -ECHILD.
+ */
+FR_API int fr_alive(struct fr_process *process, struct fr_addr addr);
+
+/*
+ * Copy a process's name into name[FR_NAME_MAX + 1]: "" when it has none.
+ * -ESRCH gone · -ECHILD.
+ */
+FR_API int fr_process_name(struct fr_process *process, struct fr_addr addr,
+			   char *name);
+
+/*
+ * Its pid, as its own pid namespace sees it. -ESRCH gone, or reserved and not
+ * started · -ECHILD.
+ */
+FR_API int fr_process_pid(struct fr_process *process, struct fr_addr addr);
+
+/*
+ * End the wait that a thread of this process is in, if any, with -EINTR; if
+ * none is, the next wait that would sleep. May be called from any thread and
+ * from a signal handler: this is how a handler reaches the main loop.
+ */
+FR_API void fr_interrupt(struct fr_process *process);
+
+FR_END_DECLS
+
+#endif

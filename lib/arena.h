@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* The arena as this process has it mapped; see arena.c. */
+#ifndef FR_LIB_ARENA_H
+#define FR_LIB_ARENA_H
+
+#include "cookie.h"
+#include "forkring/arena.h"
+#include "layout.h"
+#include "ring.h"
+#include "taskring.h"
+
+#include <pthread.h>
+#include <sys/types.h>
+
+struct fr_arena {
+	unsigned char *base;
+	size_t bytes;
+	int fd;
+	/* Copied at attach; the arena's own copy is not read again. */
+	struct fr__geometry geo;
+	uint64_t secret;
+	size_t cell_bytes; /* of one cell with its argument and result */
+	/* Parts of the arena. */
+	struct fr__header *header;
+	struct fr__slot *slots;
+	struct fr__a64 *names;
+	struct fr__type_entry *types;
+	struct fr__a64 *idle; /* a bit per slot */
+	struct fr__a64 *done; /* a bit per cell of each slot, see fr__done */
+	size_t done_stride;   /* words from slot to slot */
+	struct fr__taskring tasks;
+	struct fr__event *events;
+	unsigned char *cells;
+	unsigned char *mailboxes;
+	size_t mailbox_stride;
+	/* This process's own. */
+	pthread_mutex_t join_mutex;
+	struct fr_arena *next_known;
+	unsigned references;
+	dev_t dev;
+	ino_t ino;
+	struct fr__cookie creator; /* word NULL: not created here */
+	bool keep;
+	char name[FR__NAME_BYTES]; /* "": nameless */
+};
+
+/* 0, -EINVAL, -ENAMETOOLONG: for names of arenas, processes and types. */
+int fr__name_check(const char *name);
+
+/* Slot i's mailbox. */
+void fr__arena_ring(const struct fr_arena *a, unsigned i, struct fr__ring *ret);
+
+/* A slot's cells: how many, the first; all; and back from a cell to its slot.
+ * Slot 0, that of the first to join, has a number of its own. */
+static inline uint32_t fr__cells_of(const struct fr_arena *a, unsigned slot)
+{
+	return slot == 0 ? a->geo.main_cells : a->geo.cells;
+}
+
+static inline uint32_t fr__first_cell(const struct fr_arena *a, unsigned slot)
+{
+	return slot == 0 ? 0 : a->geo.main_cells + (slot - 1) * a->geo.cells;
+}
+
+static inline uint32_t fr__cells(const struct fr_arena *a)
+{
+	return fr__first_cell(a, a->geo.slots);
+}
+
+static inline unsigned fr__slot_of_cell(const struct fr_arena *a, uint32_t cell)
+{
+	return cell < a->geo.main_cells
+		       ? 0
+		       : 1 + (cell - a->geo.main_cells) / a->geo.cells;
+}
+
+static inline struct fr__cell *fr__arena_cell(const struct fr_arena *a,
+					      uint32_t cell)
+{
+	return (void *)(a->cells + (size_t)cell * a->cell_bytes);
+}
+
+static inline void *fr__cell_arg(struct fr__cell *cell)
+{
+	return cell + 1;
+}
+
+static inline void *fr__cell_result(const struct fr_arena *a,
+				    struct fr__cell *cell)
+{
+	return (unsigned char *)(cell + 1) + a->geo.arg_max;
+}
+
+static inline struct fr__a64 *fr__done(const struct fr_arena *a, unsigned slot)
+{
+	return a->done + slot * a->done_stride;
+}
+
+/* FNV-1a, 64 bit (Fowler, Noll, Vo), with a final mix by a multiply-shift. */
+static inline uint64_t fr__hash(const void *data, size_t len)
+{
+	const unsigned char *p = data;
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	while (len-- > 0)
+		h = (h ^ *p++) * UINT64_C(0x100000001b3);
+	return h ^ h >> 29;
+}
+
+#endif

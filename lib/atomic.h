@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Atomic words of the arena, and the operations on them, named by their memory
+ * order. Nothing else in lib/ touches them: they are structs, so that a plain
+ * read or write does not compile, and script/check-atomics wants a label and a
+ * partner at each use.
+ *
+ *	load  relaxed acquire sc	cas  relaxed acq_rel sc
+ *	store relaxed release sc	swap acq_rel sc
+ *	add   relaxed sc		or, and  relaxed sc
+ *	fence sc
+ *
+ * sc is C11's memory_order_seq_cst. A cas is strong; when it fails it stores
+ * the word's value in *expected and orders as an acquire load does (relaxed for
+ * relaxed).
+ */
+#ifndef FR_LIB_ATOMIC_H
+#define FR_LIB_ATOMIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fr__a32 {
+	uint32_t raw;
+};
+
+struct fr__a64 {
+	uint64_t raw;
+};
+
+_Static_assert(__atomic_always_lock_free(8, 0), "64-bit atomics, lock-free");
+
+#define fr__load_relaxed(p) __atomic_load_n(&(p)->raw, __ATOMIC_RELAXED)
+#define fr__load_acquire(p) __atomic_load_n(&(p)->raw, __ATOMIC_ACQUIRE)
+#define fr__load_sc(p) __atomic_load_n(&(p)->raw, __ATOMIC_SEQ_CST)
+
+#define fr__store_relaxed(p, v) __atomic_store_n(&(p)->raw, v, __ATOMIC_RELAXED)
+#define fr__store_release(p, v) __atomic_store_n(&(p)->raw, v, __ATOMIC_RELEASE)
+#define fr__store_sc(p, v) __atomic_store_n(&(p)->raw, v, __ATOMIC_SEQ_CST)
+
+#define fr__cas_relaxed(p, expected, v)                                        \
+	__atomic_compare_exchange_n(&(p)->raw, expected, v, false,             \
+				    __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+#define fr__cas_acq_rel(p, expected, v)                                        \
+	__atomic_compare_exchange_n(&(p)->raw, expected, v, false,             \
+				    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+#define fr__cas_sc(p, expected, v)                                             \
+	__atomic_compare_exchange_n(&(p)->raw, expected, v, false,             \
+				    __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE)
+
+#define fr__swap_relaxed(p, v) __atomic_exchange_n(&(p)->raw, v, __ATOMIC_RELAXED)
+#define fr__swap_acq_rel(p, v) __atomic_exchange_n(&(p)->raw, v, __ATOMIC_ACQ_REL)
+#define fr__swap_sc(p, v) __atomic_exchange_n(&(p)->raw, v, __ATOMIC_SEQ_CST)
+
+#define fr__add_relaxed(p, v) __atomic_fetch_add(&(p)->raw, v, __ATOMIC_RELAXED)
+#define fr__add_sc(p, v) __atomic_fetch_add(&(p)->raw, v, __ATOMIC_SEQ_CST)
+#define fr__or_relaxed(p, v) __atomic_fetch_or(&(p)->raw, v, __ATOMIC_RELAXED)
+#define fr__or_sc(p, v) __atomic_fetch_or(&(p)->raw, v, __ATOMIC_SEQ_CST)
+#define fr__and_relaxed(p, v) __atomic_fetch_and(&(p)->raw, v, __ATOMIC_RELAXED)
+#define fr__and_sc(p, v) __atomic_fetch_and(&(p)->raw, v, __ATOMIC_SEQ_CST)
+
+#if defined(__SANITIZE_THREAD__)
+#define FR__TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FR__TSAN 1
+#endif
+#endif
+#ifndef FR__TSAN
+#define FR__TSAN 0
+#endif
+
+/* A full fence. ThreadSanitizer knows none: there a read-modify-write of a word
+ * of its own stands in, which orders no less on the machines we run on. */
+static inline void fr__fence_sc(void)
+{
+#if FR__TSAN
+	struct fr__a32 own = {0};
+
+	fr__add_sc(&own, 1);
+#else
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
+/* Tell the CPU that this is a spin loop. */
+static inline void fr__pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ __volatile__("isb" ::: "memory");
+#else
+#error "forkring runs on x86-64 and aarch64"
+#endif
+}
+
+#endif

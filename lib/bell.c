@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bell: one futex word per process, on which it sleeps whatever it waits
+ * for.
+ *
+ *	Sleeper					Ringer
+ *	 v = bell				 makes it true (a seq_cst
+ *	 waiting |= mark  (seq_cst)		   read-modify-write)
+ *	 fence					 waiting & mark? (seq_cst)
+ *	 true by now? leave			 clears the mark
+ *	 futex_wait(bell, v)			 bell += 1, futex_wake(all)
+ *
+ * Either the ringer sees the mark or the sleeper sees that it is true: both
+ * sides put a full fence between their store and their look. No mark, no system
+ * call: two busy processes make none.
+ *
+ * Several threads of a process may wait at once, for different things: the word
+ * is one, a ring wakes them all, and each looks for itself.
+ *
+ * A mark that its setter left behind (its last look was lucky, or its time was
+ * up) costs the next ringer one system call and is gone then.
+ *
+ * A death leaves: of a sleeper, a mark that rings for nobody; of a ringer
+ * between clearing the mark and the futex, a sleeper without a mark. Nothing
+ * mends that but time: each sleep ends after a slice, and the sleeper looks.
+ *
+ * Before sleeping a process spins, unless told otherwise: as long as spinning
+ * has paid lately, which it does not where the other side cannot run meanwhile.
+ */
+#include "bell.h"
+
+#include "forkring/process.h"
+
+#include <sched.h>
+
+#define SPIN_START_NS 20000u
+#define SPIN_MAX_NS 50000u
+#define SPIN_MIN_NS 500u
+/* The first sleep while waiting for room is short: the consumer looks for us
+ * only after it has freed a run of units. */
+#define ROOM_SLICE_NS INT64_C(1000000)
+
+static bool one_cpu(void)
+{
+	static struct fr__a32 known; /* 0: not yet; else CPUs + 1, at most 3 */
+	/* [BELL-5] relaxed: a constant once known; at worst found out twice. */
+	uint32_t n = fr__load_relaxed(&known);
+	cpu_set_t set;
+
+	if (n == 0) {
+		n = 3;
+		if (sched_getaffinity(0, sizeof(set), &set) == 0 &&
+		    CPU_COUNT(&set) == 1)
+			n = 2;
+		/* as [BELL-5] */
+		fr__store_relaxed(&known, n);
+	}
+	return n == 2;
+}
+
+void fr__bell_init(struct fr__bell *b, struct fr__slot *slot, int mode)
+{
+	b->slot = slot;
+	b->mode = mode;
+	/* [BELL-6] relaxed: a hint of this process to itself. */
+	fr__store_relaxed(&b->spin_ns, one_cpu() ? 0 : SPIN_START_NS);
+	/* [BELL-7] relaxed: nobody has the handle yet. */
+	fr__store_relaxed(&b->interrupted, 0);
+}
+
+void fr__bell_strike(struct fr__slot *slot, uint32_t mark)
+{
+	/* [BELL-3] seq_cst: mark cleared -> bell moved, so that a sleeper that
+	 * marks again reads the bell anew. Pairs with [BELL-2]. Without it: a
+	 * mark that was set for the next sleep is cleared by this ring. */
+	if (fr__and_sc(&slot->waiting, ~mark) & mark)
+		fr__bell_shake(slot);
+}
+
+void fr__bell_shake(struct fr__slot *slot)
+{
+	/* [BELL-4] seq_cst: what was made true -> bell moved. Pairs with
+	 * [BELL-8]. Without it: woken, and still not seen. */
+	fr__add_sc(&slot->bell, 1);
+	fr__futex_wake(&slot->bell);
+}
+
+static bool interrupted(struct fr__bell *b)
+{
+	/* [BELL-9] relaxed: the flag is all that is said. */
+	return fr__load_relaxed(&b->interrupted) &&
+	       fr__swap_relaxed(&b->interrupted, 0);
+}
+
+/* Look again and again until `until` (0: for as long as adapting says). */
+static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
+{
+	bool poll = b->mode == FR_WAIT_POLL;
+	/* as [BELL-6] */
+	uint32_t budget = fr__load_relaxed(&b->spin_ns);
+	int64_t start, now;
+	unsigned i;
+	int rc;
+
+	if (!poll && (b->mode == FR_WAIT_SLEEP || budget == 0))
+		return 0;
+	start = now = fr__now_ns();
+	do {
+		for (i = 0; i < 64; i++) {
+			rc = w->ready(w->ctx);
+			if (rc != 0)
+				goto found;
+			fr__pause();
+		}
+		if (poll && interrupted(b))
+			return -EINTR;
+		now = fr__now_ns();
+	} while (now < until && (poll || now - start < budget));
+	if (!poll)
+		/* as [BELL-6] */
+		fr__store_relaxed(&b->spin_ns, budget - budget / 4 < SPIN_MIN_NS
+						       ? SPIN_MIN_NS
+						       : budget - budget / 4);
+	return poll ? -ETIMEDOUT : 0;
+found:
+	if (!poll && budget < SPIN_MAX_NS)
+		/* as [BELL-6] */
+		fr__store_relaxed(&b->spin_ns, budget + budget / 8 + 100);
+	return rc;
+}
+
+/* One sleep, unless it is true by now. */
+static int sleep_once(struct fr__bell *b, const struct fr__wait *w,
+		      int64_t until)
+{
+	uint32_t v;
+	int rc;
+
+	/* [BELL-8] acquire: bell -> what was made true before it moved. Pairs
+	 * with [BELL-4]. Without it: see there. */
+	v = fr__load_acquire(&b->slot->bell);
+	if (interrupted(b))
+		return -EINTR;
+	/* [BELL-2] seq_cst: mark set -> the last look; a fence, since what
+	 * ready() reads it reads with acquire. Pairs with [BELL-1], [BELL-3]
+	 * and [RING-7]. Without it: ringer and sleeper miss each other. */
+	fr__or_sc(&b->slot->waiting, w->marks);
+	if (w->arm)
+		w->arm(w->ctx, true);
+	/* as [BELL-2] */
+	fr__fence_sc();
+	rc = w->ready(w->ctx);
+	if (rc != 0)
+		return rc;
+	rc = fr__futex_wait(&b->slot->bell, v, until);
+	if (interrupted(b))
+		return -EINTR;
+	return rc == -EINTR ? rc : 0;
+}
+
+int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
+{
+	int64_t slice = w->marks & FR__MARK_ROOM ? ROOM_SLICE_NS : FR__SLICE_NS;
+	int64_t deadline, now;
+	int rc = w->ready(w->ctx);
+
+	if (rc != 0)
+		return rc;
+	if (wait_ns == 0)
+		return -EAGAIN;
+	deadline = fr__deadline(wait_ns);
+	rc = spin(b, w, deadline);
+	while (rc == 0) {
+		now = fr__now_ns();
+		if (now >= deadline) {
+			rc = w->ready(w->ctx);
+			rc = rc != 0 ? rc : -ETIMEDOUT;
+			break;
+		}
+		rc = sleep_once(b, w, now > deadline - slice ? deadline
+							     : now + slice);
+		if (rc == 0)
+			rc = w->ready(w->ctx);
+		slice = slice * 2 < FR__SLICE_NS ? slice * 2 : FR__SLICE_NS;
+	}
+	if (w->arm)
+		w->arm(w->ctx, false);
+	return rc;
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mailboxes: each slot's record ring, and what the runtime writes into records.
+ *
+ * Send: look at the receiver's state, claim, write, publish, look at its mark
+ * and ring. The record carries the generation that it is for; a receiver drops
+ * what was for its slot's last holder.
+ *
+ * A full mailbox: the sender marks ROOM on its own bell, sets the ring's room
+ * flag, claims once more, and sleeps. The consumer looks at the flag after each
+ * eighth of the ring that it has freed, and always before it sleeps or says that
+ * there is nothing; then it clears the flag and rings everybody who waits for
+ * room anywhere:
+ *
+ *	Sender				Consumer
+ *	 waiting |= ROOM		 units FREE
+ *	 room = 1			 fence
+ *	 fence				 room? room = 0, ring all
+ *	 claim once more
+ *
+ * A death leaves: of a sender, a claim (see ring.c) or a mark that rings for
+ * nobody; of a consumer, senders that find the slot gone when they look again.
+ */
+#include "forkring/message.h"
+#include "process.h"
+#include "type.h"
+
+#include <string.h>
+
+/* ---- sending ---- */
+
+struct room_wait {
+	struct fr_process *p;
+	struct fr__slot *slot;
+	uint32_t generation;
+	uint32_t units;
+	struct fr__ring ring;
+	uint64_t position;
+};
+
+static int try_claim(void *ctx)
+{
+	struct room_wait *w = ctx;
+	int rc;
+
+	/* as [PROCESS-1] */
+	if (!fr__slot_is(fr__load_acquire(&w->slot->state), w->generation))
+		return -ESRCH;
+	rc = fr__ring_claim(&w->ring, w->p->index, w->units, &w->position);
+	return rc == -EAGAIN ? 0 : rc < 0 ? rc : 1;
+}
+
+static void arm_room(void *ctx, bool on)
+{
+	struct room_wait *w = ctx;
+
+	if (on)
+		/* [MAILBOX-1] seq_cst: our ROOM mark -> the flag -> the last
+		 * look. Pairs with [MAILBOX-2]. Without it: the consumer finds
+		 * the flag and not the mark, or neither. */
+		fr__store_sc(&w->ring.ctl->room, 1);
+}
+
+/* Claim room for n units in the mailbox of `to`; 0 or -errno. */
+static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
+		 uint32_t units, int64_t wait_ns)
+{
+	struct fr__wait wait = {
+		.marks = FR__MARK_ROOM,
+		.ready = try_claim,
+		.arm = arm_room,
+		.ctx = w,
+	};
+	int rc;
+
+	if (fr__addr_slot(to) >= p->arena->geo.slots)
+		return -ESRCH;
+	w->p = p;
+	w->slot = &p->arena->slots[fr__addr_slot(to)];
+	w->generation = fr__addr_generation(to);
+	w->units = units;
+	fr__arena_ring(p->arena, fr__addr_slot(to), &w->ring);
+	rc = try_claim(w);
+	if (rc == 0) {
+		if (w->slot == p->slot && wait_ns != 0)
+			return -EDEADLK;
+		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static struct fr__record *write_head(const struct room_wait *w, uint64_t at,
+				     struct fr_type type, size_t len)
+{
+	struct fr__record *rec = fr__ring_at(&w->ring, at);
+
+	rec->len = (uint32_t)len;
+	rec->type = type.id;
+	rec->from_generation = w->p->generation;
+	rec->to_generation = w->generation;
+	return rec;
+}
+
+int fr_send(struct fr_process *p, struct fr_addr to, struct fr_type type,
+	    const void *body, size_t len, int64_t wait_ns)
+{
+	struct room_wait w;
+	int rc = fr__own(p);
+
+	if (rc == 0 && len > fr__ring_body_max(&p->mailbox))
+		rc = -EMSGSIZE;
+	if (rc == 0)
+		rc = claim(&w, p, to, fr__ring_units(len), wait_ns);
+	if (rc < 0)
+		return rc;
+	fr__ring_copy_in(write_head(&w, w.position, type, len), body, len);
+	fr__ring_publish(&w.ring, p->index, w.position, w.units);
+	fr__ring_advance(&w.ring, w.position, w.units);
+	fr__bell_ring(w.slot, FR__MARK_MAIL);
+	return 0;
+}
+
+int fr_send_name(struct fr_process *p, const char *name, struct fr_type type,
+		 const void *body, size_t len, int64_t wait_ns)
+{
+	struct fr_addr few[16], *to = few;
+	int64_t deadline = wait_ns > 0 ? fr__deadline(wait_ns) : 0;
+	int rc, error = 0, count, sent = 0, i;
+
+	count = fr_lookup(p, name, few, 16);
+	if (count > 16) {
+		to = __builtin_alloca((size_t)count * sizeof(*to));
+		i = fr_lookup(p, name, to, (unsigned)count);
+		count = i < count ? i : count;
+	}
+	if (count <= 0)
+		return count < 0 ? count : -ENOENT;
+	for (i = 0; i < count; i++) {
+		if (wait_ns > 0) {
+			int64_t left = deadline - fr__now_ns();
+
+			rc = fr_send(p, to[i], type, body, len,
+				     left > 0 ? left : 0);
+		} else {
+			rc = fr_send(p, to[i], type, body, len, wait_ns);
+		}
+		if (rc == 0)
+			sent++;
+		else if (error == 0)
+			error = rc;
+	}
+	return sent > 0 ? sent : error;
+}
+
+int fr_send_batch(struct fr_process *p, struct fr_addr to,
+		  const struct fr_part *parts, unsigned count, int64_t wait_ns)
+{
+	uint64_t most = (p->mailbox.mask + 1) / 2, at;
+	struct room_wait w;
+	uint32_t units = 0;
+	unsigned fit, i;
+	int rc = fr__own(p);
+
+	if (rc < 0 || count == 0)
+		return rc;
+	for (fit = 0; fit < count; fit++) {
+		if (parts[fit].len > fr__ring_body_max(&p->mailbox)) {
+			if (fit == 0)
+				return -EMSGSIZE;
+			break;
+		}
+		if (units + fr__ring_units(parts[fit].len) > most)
+			break;
+		units += fr__ring_units(parts[fit].len);
+	}
+	/* As many as there is room for; wait only for the first. */
+	for (;;) {
+		rc = claim(&w, p, to, units, fit == 1 ? wait_ns : 0);
+		if (rc != -EAGAIN || fit == 1)
+			break;
+		for (i = fit / 2; fit > i; fit--)
+			units -= fr__ring_units(parts[fit - 1].len);
+	}
+	if (rc < 0)
+		return rc;
+	for (i = 0, at = w.position; i < fit; i++) {
+		uint32_t n = fr__ring_units(parts[i].len);
+
+		fr__ring_copy_in(write_head(&w, at, parts[i].type,
+					    parts[i].len),
+				 parts[i].body, parts[i].len);
+		if (i > 0)
+			fr__ring_prepare(&w.ring, p->index, at, n);
+		at += n;
+	}
+	fr__ring_publish(&w.ring, p->index, w.position,
+			 fr__ring_units(parts[0].len));
+	fr__ring_advance(&w.ring, w.position, units);
+	fr__bell_ring(w.slot, FR__MARK_MAIL);
+	return (int)fit;
+}
+
+int fr_claim(struct fr_process *p, struct fr_addr to, struct fr_type type,
+	     size_t len, int64_t wait_ns, struct fr_claim *ret)
+{
+	struct room_wait w;
+	int rc = fr__own(p);
+
+	if (rc == 0 && len > fr__ring_body_max(&p->mailbox))
+		rc = -EMSGSIZE;
+	if (rc == 0)
+		rc = claim(&w, p, to, fr__ring_units(len), wait_ns);
+	if (rc < 0)
+		return rc;
+	fr__ring_advance(&w.ring, w.position, w.units);
+	ret->body = write_head(&w, w.position, type, len)->body;
+	ret->len = len;
+	ret->priv[0] = w.position;
+	ret->priv[1] = fr__addr_slot(to);
+	return 0;
+}
+
+/* Both ends of a claim: the ring it is in. */
+static uint32_t claimed(struct fr_process *p, const struct fr_claim *c,
+			struct fr__ring *ring)
+{
+	fr__arena_ring(p->arena, (unsigned)c->priv[1], ring);
+	return fr__ring_units(c->len);
+}
+
+void fr_commit(struct fr_process *p, struct fr_claim *c)
+{
+	struct fr__ring ring;
+	uint32_t units;
+
+	if (fr__own(p) < 0)
+		return;
+	units = claimed(p, c, &ring);
+	fr__ring_publish(&ring, p->index, c->priv[0], units);
+	fr__bell_ring(&p->arena->slots[c->priv[1]], FR__MARK_MAIL);
+}
+
+void fr_cancel(struct fr_process *p, struct fr_claim *c)
+{
+	struct fr__ring ring;
+	uint32_t units;
+
+	if (fr__own(p) < 0)
+		return;
+	units = claimed(p, c, &ring);
+	fr__ring_cancel(&ring, p->index, c->priv[0], units);
+	/* What we sent behind it could not be received before. */
+	fr__fence_sc(); /* as [BELL-2] */
+	fr__bell_ring(&p->arena->slots[c->priv[1]], FR__MARK_MAIL);
+}
+
+int fr_send_exit(struct fr_process *p, struct fr_addr to, int64_t wait_ns)
+{
+	return fr_send(p, to, FR_TYPE_EXIT, NULL, 0, wait_ns);
+}
+
+/* ---- receiving ---- */
+
+/* Units were freed: does anybody wait for them? */
+static void look_for_room_waiters(struct fr_process *p)
+{
+	p->reader.freed = 0;
+	p->empty_looks = 0;
+	/* as [BELL-2]: units FREE -> the look at the flag */
+	fr__fence_sc();
+	/* [MAILBOX-2] seq_cst: units FREE -> the flag; flag -> the marks of
+	 * those who set it. Pairs with [MAILBOX-1]. Without it: a sender
+	 * sleeps beside a free mailbox until its slice ends. */
+	if (fr__load_sc(&p->mailbox.ctl->room) &&
+	    fr__swap_sc(&p->mailbox.ctl->room, 0))
+		fr__ring_all(p->arena, FR__MARK_ROOM);
+}
+
+/* Find the next record that is for us, and stash it. */
+int fr__mail_ready(struct fr_process *p)
+{
+	const struct fr__ring *r = &p->mailbox;
+	int rc;
+
+	while (!p->stashed) {
+		const struct fr__record *rec;
+
+		rc = fr__ring_next(r, &p->reader, &p->stash_position,
+				   &p->stash_owner);
+		if (rc < 0)
+			return rc;
+		if (rc == 0) {
+			if (p->reader.freed && ++p->empty_looks > 32)
+				look_for_room_waiters(p);
+			return 0;
+		}
+		rec = fr__ring_at(r, p->stash_position);
+		p->stash_units = p->reader.units;
+		if (rec->to_generation == p->generation) {
+			p->stashed = true;
+			break;
+		}
+		rc = fr__ring_release(r, &p->reader, p->stash_position);
+		if (rc < 0)
+			return rc;
+	}
+	return 1;
+}
+
+void fr__mail_arm(struct fr_process *p, bool on)
+{
+	if (on && p->reader.freed)
+		look_for_room_waiters(p);
+}
+
+static int mail_ready(void *ctx)
+{
+	return fr__mail_ready(ctx);
+}
+
+static void mail_arm(void *ctx, bool on)
+{
+	fr__mail_arm(ctx, on);
+}
+
+/* The stashed record as a message. */
+static int give(struct fr_process *p, struct fr_message *m)
+{
+	const struct fr__record *rec = fr__ring_at(&p->mailbox,
+						   p->stash_position);
+	uint32_t len = rec->len;
+
+	p->stashed = false;
+	if (len > (size_t)p->stash_units * FR__UNIT - FR__RECORD_HEAD)
+		return -EBADMSG;
+	m->body = rec->body;
+	m->len = len;
+	m->type.id = rec->type;
+	m->from = fr__addr(p->stash_owner, rec->from_generation);
+	m->priv = p->stash_position;
+	return 0;
+}
+
+int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
+{
+	struct fr__wait wait = {
+		.marks = FR__MARK_MAIL,
+		.ready = mail_ready,
+		.arm = mail_arm,
+		.ctx = p,
+	};
+	int rc = fr__own(p);
+
+	if (rc == 0)
+		rc = fr__mail_ready(p);
+	if (rc == 0)
+		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+	if (rc == -EAGAIN && p->reader.freed)
+		look_for_room_waiters(p);
+	return rc < 0 ? rc : give(p, ret);
+}
+
+void fr_release(struct fr_process *p, struct fr_message *m)
+{
+	fr_release_batch(p, m, 1);
+}
+
+int fr_receive_batch(struct fr_process *p, int64_t wait_ns,
+		     struct fr_message *messages, unsigned max)
+{
+	unsigned count;
+	int rc;
+
+	if (max == 0)
+		return 0;
+	rc = fr_receive(p, wait_ns, &messages[0]);
+	for (count = 1; rc == 0 && count < max; count++) {
+		if (fr__mail_ready(p) != 1)
+			break;
+		rc = give(p, &messages[count]);
+		if (rc < 0)
+			break;
+	}
+	return rc < 0 && count == 1 ? rc : (int)count;
+}
+
+#define RUN 64
+
+void fr_release_batch(struct fr_process *p, struct fr_message *messages,
+		      unsigned count)
+{
+	uint64_t positions[RUN];
+	unsigned n;
+
+	if (fr__own(p) < 0)
+		return;
+	while (count > 0) {
+		for (n = 0; n < count && n < RUN; n++) {
+			positions[n] = messages[n].priv;
+			messages[n].body = NULL;
+		}
+		fr__ring_release_run(&p->mailbox, &p->reader, positions, n);
+		messages += n;
+		count -= n;
+	}
+	if (p->reader.freed > p->mailbox.mask / 8)
+		look_for_room_waiters(p);
+}

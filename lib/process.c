@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Joining, leaving, and who is who.
+ *
+ * A slot's state word says all: state, who (pid, or the slot of the reserver or
+ * recoverer), generation. Every change is one CAS of the whole word:
+ *
+ *	FREE(g) -> RESERVED(by, g+1) -> JOINING(pid, g+1) -> JOINED(pid, g+1)
+ *	FREE(g) -> JOINING(pid, g+1)			     |
+ *	FREE(g+1) <- RECOVERING(by, g+1) <- death	     |
+ *	FREE(g+1) <- LEAVING(pid, g+1) <---------------------+
+ *
+ * A joiner takes the slot's record lock first, and only then CASes the state: a
+ * half-joined process is attributable and never looks dead.
+ *
+ * Only the receiver's mailbox ring outlives its holder: what is still in it is
+ * dropped by the next holder, by generation.
+ *
+ * A death leaves: before the CAS to JOINING nothing (the lock goes with the
+ * process); from then on a slot in that state whose lock is not held: recovery
+ * takes it from there. Every step of leaving may be repeated by recovery.
+ */
+#include "process.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One step of a slot's state. False: it was not in state `from`. */
+static bool step(struct fr__slot *s, uint64_t from, uint64_t to)
+{
+	/* [PROCESS-2] seq_cst: what the state promises (name, bell, mailbox;
+	 * or that all of them are given up) -> state. Pairs with [PROCESS-1],
+	 * [PROCESS-3] and [TASK-8]. Without it: see there. */
+	return fr__cas_sc(&s->state, &from, to);
+}
+
+static uint64_t state(const struct fr__slot *s)
+{
+	/* [PROCESS-3] acquire: state FREE -> its last holder is done with the
+	 * slot. Pairs with [PROCESS-2]. Without it: its late writes land in
+	 * ours. */
+	return fr__load_acquire(&s->state);
+}
+
+static uint32_t next_generation(uint32_t g)
+{
+	return g + 1 ? g + 1 : 1; /* 0 is nobody's */
+}
+
+void fr__ring_all(const struct fr_arena *a, uint32_t mark)
+{
+	unsigned i;
+
+	/* as [BELL-2] */
+	fr__fence_sc();
+	for (i = 0; i < a->geo.slots; i++)
+		fr__bell_ring(&a->slots[i], mark);
+}
+
+/* Take a slot by moving it from FREE to `state`; the slot's number. */
+static int take_free(const struct fr_arena *a, enum fr__slot_state to,
+		     uint32_t who, bool lock, uint32_t *generation)
+{
+	unsigned i;
+	int rc = -ENOSPC;
+
+	for (i = 0; i < a->geo.slots; i++) {
+		uint64_t seen = state(&a->slots[i]);
+		uint32_t g = next_generation(fr__slot_generation(seen));
+
+		if (fr__slot_state(seen) != FR__SLOT_FREE)
+			continue;
+		rc = lock ? fr__life_lock(a, i) : 0;
+		if (rc == -EAGAIN) {
+			rc = -ENOSPC;
+			continue;
+		}
+		if (rc < 0)
+			return -ENOLCK;
+		if (step(&a->slots[i], seen, fr__slot_word(to, who, g))) {
+			*generation = g;
+			return (int)i;
+		}
+		if (lock)
+			fr__life_unlock(a, i);
+		rc = -ENOSPC;
+	}
+	return rc;
+}
+
+/* Take the slot that was reserved under this address. */
+static int take_reserved(const struct fr_arena *a, struct fr_addr reserved,
+			 uint32_t pid, uint32_t *generation)
+{
+	unsigned i = fr__addr_slot(reserved);
+	uint32_t g = fr__addr_generation(reserved);
+	uint64_t seen;
+
+	if (i >= a->geo.slots)
+		return -EINVAL;
+	seen = state(&a->slots[i]);
+	if (fr__slot_state(seen) != FR__SLOT_RESERVED ||
+	    fr__slot_generation(seen) != g)
+		return -EINVAL;
+	if (fr__life_lock(a, i) < 0)
+		return -ENOLCK;
+	if (!step(&a->slots[i], seen, fr__slot_word(FR__SLOT_JOINING, pid, g))) {
+		fr__life_unlock(a, i);
+		return -EINVAL;
+	}
+	*generation = g;
+	return (int)i;
+}
+
+/* Give the slot up: nothing else in it is ours any more. */
+static void free_slot(const struct fr_arena *a, unsigned slot, uint64_t from)
+{
+	struct fr__slot *s = &a->slots[slot];
+
+	step(s, from,
+	     fr__slot_word(FR__SLOT_FREE, 0, fr__slot_generation(from)));
+	/* Whoever waits for room in the mailbox is told that its owner is gone
+	 * by looking again. */
+	fr__ring_all(a, FR__MARK_ROOM);
+}
+
+static void free_handle(struct fr_process *p)
+{
+	if (p->routes)
+		fr__routes_free(p);
+	if (p->handlers)
+		fr__handlers_free(p);
+	free(p->free_cells);
+	free(p->finished);
+	free(p);
+}
+
+/* The slot is ours, JOINING: set it up, and be JOINED. */
+static int set_up(struct fr_process *p, const struct fr_join_opts *o)
+{
+	struct fr_arena *a = p->arena;
+	int rc = fr__routes_init(p);
+
+	if (rc == 0)
+		rc = fr__handlers_init(p);
+	if (rc == 0)
+		rc = fr__tasks_init(p);
+	if (rc < 0)
+		return rc;
+	fr__bell_init(&p->bell, p->slot, o->wait);
+	fr__arena_ring(a, p->index, &p->mailbox);
+	fr__reader_init(&p->reader, &p->mailbox);
+	/* [PROCESS-4] relaxed: published by the state's CAS, [PROCESS-2]; a
+	 * mark that a ringer clears meanwhile is nobody's. */
+	fr__store_relaxed(&p->slot->waiting, 0);
+	fr__store_relaxed(&p->slot->taking, 0);
+	fr__name_store(p->slot->name, o->name ? o->name : "");
+	if (!step(p->slot,
+		  fr__slot_word(FR__SLOT_JOINING, (uint32_t)getpid(),
+				p->generation),
+		  fr__slot_word(FR__SLOT_JOINED, (uint32_t)getpid(),
+				p->generation)))
+		return -EBADMSG;
+	if (o->name) {
+		rc = fr__route_add(a, o->name, p->index, p->generation);
+		p->named = rc == 0;
+	}
+	return rc;
+}
+
+int fr_join(struct fr_arena *a, const struct fr_join_opts *opts,
+	    struct fr_process **ret)
+{
+	static const struct fr_join_opts defaults;
+	struct fr_process *p;
+	int rc, slot;
+
+	opts = opts ? opts : &defaults;
+	rc = opts->name ? fr__name_check(opts->name) : 0;
+	if (rc == 0 && opts->wait > FR_WAIT_POLL)
+		rc = -EINVAL;
+	if (rc < 0)
+		return rc;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->arena = a;
+	rc = fr__cookie_take(&p->cookie);
+	if (rc < 0) {
+		free(p);
+		return rc;
+	}
+	pthread_mutex_lock(&a->join_mutex);
+	slot = opts->reserved.id
+		       ? take_reserved(a, opts->reserved, (uint32_t)getpid(),
+				       &p->generation)
+		       : take_free(a, FR__SLOT_JOINING, (uint32_t)getpid(), true,
+				   &p->generation);
+	pthread_mutex_unlock(&a->join_mutex);
+	if (slot < 0) {
+		free(p);
+		return slot;
+	}
+	p->index = (unsigned)slot;
+	p->slot = &a->slots[slot];
+	rc = set_up(p, opts);
+	if (rc < 0) {
+		fr_leave(p);
+		return rc;
+	}
+	*ret = p;
+	return 0;
+}
+
+void fr_leave(struct fr_process *p)
+{
+	uint64_t word, leaving;
+
+	if (!p)
+		return;
+	if (fr__own(p) < 0) {
+		free_handle(p);
+		return;
+	}
+	word = state(p->slot);
+	leaving = fr__slot_word(FR__SLOT_LEAVING, (uint32_t)getpid(),
+				p->generation);
+	step(p->slot, word, leaving);
+	if (p->named)
+		fr__route_remove(p->arena, p->index, p->generation);
+	if (p->free_cells)
+		fr__tasks_leave(p);
+	fr__events_release_of(p->arena, p->index);
+	pthread_mutex_lock(&p->arena->join_mutex);
+	fr__life_unlock(p->arena, p->index);
+	free_slot(p->arena, p->index, leaving);
+	pthread_mutex_unlock(&p->arena->join_mutex);
+	free_handle(p);
+}
+
+struct fr_addr fr_self(const struct fr_process *p)
+{
+	return fr__addr(p->index, p->generation);
+}
+
+struct fr_arena *fr_process_arena(const struct fr_process *p)
+{
+	return p->arena;
+}
+
+int fr_reserve(struct fr_process *p, struct fr_addr *ret)
+{
+	uint32_t generation;
+	int slot = fr__own(p);
+
+	if (slot < 0)
+		return slot;
+	slot = take_free(p->arena, FR__SLOT_RESERVED, p->index, false,
+			 &generation);
+	if (slot < 0)
+		return slot;
+	*ret = fr__addr((unsigned)slot, generation);
+	return 0;
+}
+
+int fr_unreserve(struct fr_process *p, struct fr_addr reserved)
+{
+	uint64_t word = fr__slot_word(FR__SLOT_RESERVED, p->index,
+				      fr__addr_generation(reserved));
+	uint64_t leaving = fr__slot_word(FR__SLOT_LEAVING, (uint32_t)getpid(),
+					 fr__addr_generation(reserved));
+	unsigned i = fr__addr_slot(reserved);
+
+	if (fr__own(p) < 0)
+		return -ECHILD;
+	if (i >= p->arena->geo.slots || !step(&p->arena->slots[i], word, leaving))
+		return -ESRCH;
+	free_slot(p->arena, i, leaving);
+	return 0;
+}
+
+int fr_lookup(struct fr_process *p, const char *name, struct fr_addr *addrs,
+	      unsigned max)
+{
+	int rc = fr__own(p);
+
+	if (rc == 0)
+		rc = fr__name_check(name);
+	return rc < 0 ? rc : fr__route_find(p, name, addrs, max);
+}
+
+struct name_wait {
+	struct fr_process *p;
+	const char *name;
+	struct fr_addr *found;
+};
+
+static int name_ready(void *ctx)
+{
+	struct name_wait *w = ctx;
+
+	return fr__route_find(w->p, w->name, w->found, 1);
+}
+
+int fr_wait_name(struct fr_process *p, const char *name, int64_t wait_ns,
+		 struct fr_addr *ret)
+{
+	struct fr_addr found;
+	struct name_wait ctx = {p, name, &found};
+	struct fr__wait w = {
+		.marks = FR__MARK_NAME, .ready = name_ready, .ctx = &ctx,
+	};
+	int rc = fr__own(p);
+
+	if (rc == 0)
+		rc = fr__name_check(name);
+	if (rc == 0)
+		rc = fr__bell_wait(&p->bell, &w, wait_ns);
+	if (rc < 0)
+		return rc;
+	*ret = found;
+	return 0;
+}
+
+int fr_alive(struct fr_process *p, struct fr_addr addr)
+{
+	int rc = fr__own(p);
+
+	return rc < 0 ? rc : fr__slot_of(p->arena, addr) != NULL;
+}
+
+int fr_process_name(struct fr_process *p, struct fr_addr addr, char *name)
+{
+	char text[FR__NAME_BYTES];
+	struct fr__slot *s;
+	int rc = fr__own(p);
+
+	if (rc < 0)
+		return rc;
+	s = fr__slot_of(p->arena, addr);
+	if (!s)
+		return -ESRCH;
+	if (fr__slot_state(state(s)) != FR__SLOT_JOINED)
+		text[0] = '\0';
+	else
+		fr__name_load(s->name, text);
+	if (!fr__slot_of(p->arena, addr))
+		return -ESRCH;
+	strcpy(name, text);
+	return 0;
+}
+
+int fr_process_pid(struct fr_process *p, struct fr_addr addr)
+{
+	struct fr__slot *s;
+	uint64_t word;
+	int rc = fr__own(p);
+
+	if (rc < 0)
+		return rc;
+	s = fr__slot_of(p->arena, addr);
+	word = s ? state(s) : 0;
+	if (fr__slot_generation(word) != fr__addr_generation(addr) ||
+	    (fr__slot_state(word) != FR__SLOT_JOINING &&
+	     fr__slot_state(word) != FR__SLOT_JOINED))
+		return -ESRCH;
+	return (int)fr__slot_who(word);
+}
+
+void fr_interrupt(struct fr_process *p)
+{
+	if (fr__own(p) < 0)
+		return;
+	/* as [BELL-9] */
+	fr__store_relaxed(&p->bell.interrupted, 1);
+	fr__bell_shake(p->slot);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* The handle of one joined process, and the slot state word; see process.c. */
+#ifndef FR_LIB_PROCESS_H
+#define FR_LIB_PROCESS_H
+
+#include "arena.h"
+#include "bell.h"
+#include "forkring/process.h"
+#include "forkring/task.h"
+
+#include <errno.h>
+
+struct fr__routes;   /* route.c */
+struct fr__handlers; /* handler.c */
+
+struct fr_process {
+	struct fr_arena *arena;
+	struct fr__cookie cookie;
+	struct fr__slot *slot;
+	unsigned index;      /* of the slot */
+	uint32_t generation; /* of the slot while we hold it */
+	bool named;
+	struct fr__bell bell;
+	/* Mailbox, receiving side: one thread at a time. */
+	struct fr__ring mailbox;
+	struct fr__reader reader;
+	unsigned empty_looks; /* since units were freed */
+	bool stashed;         /* a record was found and not given out yet */
+	unsigned stash_owner;
+	uint32_t stash_units;
+	uint64_t stash_position;
+	/* Tasks, worker's side: one thread at a time. */
+	uint32_t in_hand; /* cell + 1; 0: none */
+	uint64_t in_hand_state;
+	/* Tasks, submitter's side: any thread. Bits of own cells: free to
+	 * fill; finished and not collected yet. */
+	struct fr__a64 *free_cells;
+	struct fr__a64 *finished;
+	unsigned cell_words; /* of each */
+	uint32_t cells;      /* own ones, from first_cell on */
+	uint32_t first_cell;
+	struct fr__a32 outstanding;
+	/* liburcu's tables. */
+	struct fr__routes *routes;
+	struct fr__handlers *handlers;
+};
+
+/* ---- addresses ---- */
+
+static inline struct fr_addr fr__addr(unsigned slot, uint32_t generation)
+{
+	return (struct fr_addr){(uint64_t)generation << 32 | slot};
+}
+
+static inline unsigned fr__addr_slot(struct fr_addr a)
+{
+	return (uint32_t)a.id;
+}
+
+static inline uint32_t fr__addr_generation(struct fr_addr a)
+{
+	return (uint32_t)(a.id >> 32);
+}
+
+/* ---- the slot state word ---- */
+
+static inline uint64_t fr__slot_word(enum fr__slot_state state, uint32_t who,
+				     uint32_t generation)
+{
+	return (uint64_t)state << 60 | (uint64_t)(who & 0xfffffff) << 32 |
+	       generation;
+}
+
+static inline enum fr__slot_state fr__slot_state(uint64_t word)
+{
+	return (enum fr__slot_state)(word >> 60);
+}
+
+static inline uint32_t fr__slot_who(uint64_t word)
+{
+	return word >> 32 & 0xfffffff;
+}
+
+static inline uint32_t fr__slot_generation(uint64_t word)
+{
+	return (uint32_t)word;
+}
+
+/* Can it be sent to: reserved, joining or joined, in this generation? */
+static inline bool fr__slot_is(uint64_t word, uint32_t generation)
+{
+	return fr__slot_generation(word) == generation &&
+	       fr__slot_state(word) >= FR__SLOT_RESERVED &&
+	       fr__slot_state(word) <= FR__SLOT_JOINED;
+}
+
+/* The slot of a live address, or NULL. */
+static inline struct fr__slot *fr__slot_of(const struct fr_arena *a,
+					   struct fr_addr addr)
+{
+	struct fr__slot *s;
+
+	if (fr__addr_slot(addr) >= a->geo.slots)
+		return NULL;
+	s = &a->slots[fr__addr_slot(addr)];
+	/* [PROCESS-1] acquire: state JOINED -> the name and mailbox of this
+	 * generation. Pairs with [PROCESS-2]. Without it: the predecessor's
+	 * name is read. */
+	return fr__slot_is(fr__load_acquire(&s->state),
+			   fr__addr_generation(addr))
+		       ? s
+		       : NULL;
+}
+
+/* -ECHILD in a process that did not join by this handle. */
+static inline int fr__own(const struct fr_process *p)
+{
+	return fr__cookie_good(&p->cookie) ? 0 : -ECHILD;
+}
+
+/* Ring every process that sleeps for this mark: rare things only. */
+void fr__ring_all(const struct fr_arena *a, uint32_t mark);
+
+/* ---- liveness.c: the record lock that shows that a slot's holder lives ---- */
+
+/* Take the lock of a slot: 0, -EAGAIN another process has it, -ENOLCK. */
+int fr__life_lock(const struct fr_arena *a, unsigned slot);
+void fr__life_unlock(const struct fr_arena *a, unsigned slot);
+
+/* ---- route.c ---- */
+
+int fr__routes_init(struct fr_process *p);
+void fr__routes_free(struct fr_process *p);
+/* Enter and remove (slot, generation) under a name. -ENOSPC never with sound
+ * geometry. */
+int fr__route_add(const struct fr_arena *a, const char *name, unsigned slot,
+		  uint32_t generation);
+void fr__route_remove(const struct fr_arena *a, unsigned slot,
+		      uint32_t generation);
+/* Holders of a name, through the process's cache. Count, or -errno. */
+int fr__route_find(struct fr_process *p, const char *name,
+		   struct fr_addr *addrs, unsigned max);
+
+/* Names as they stand in the arena: words, so that reading one that changes is
+ * no data race. text has FR__NAME_BYTES bytes. */
+void fr__name_store(struct fr__a64 *words, const char *name);
+void fr__name_load(const struct fr__a64 *words, char *text);
+
+/* ---- mailbox.c: for waits on mail ---- */
+
+/* 1: a message is stashed for the next receive; 0; -EBADMSG. */
+int fr__mail_ready(struct fr_process *p);
+void fr__mail_arm(struct fr_process *p, bool on);
+
+/* ---- task.c ---- */
+
+int fr__task_ready(struct fr_process *p);
+void fr__task_arm(struct fr_process *p, bool on);
+/* Somebody who was chosen to take a task goes away without: if there is one,
+ * wake another. */
+void fr__task_pass_on(const struct fr_arena *a);
+
+int fr__tasks_init(struct fr_process *p);
+void fr__tasks_leave(struct fr_process *p);
+/* A worker proven dead had this slot: hand its task on. */
+void fr__tasks_recover(const struct fr_arena *a, unsigned slot);
+/* A submitter is gone: drop what it has queued or finished. */
+void fr__tasks_drop(const struct fr_arena *a, unsigned slot);
+
+/* ---- handler.c ---- */
+
+int fr__handlers_init(struct fr_process *p);
+void fr__handlers_free(struct fr_process *p);
+/* fr_run() to a deadline; says why it ended: FR_STOP, FR__TIME_UP or -errno. */
+#define FR__TIME_UP 3
+struct fr_run_opts;
+int fr__run(struct fr_process *p, const struct fr_run_opts *opts,
+	    int64_t deadline);
+
+/* ---- event.c ---- */
+
+/* The reserver is gone: free its events. */
+void fr__events_release_of(const struct fr_arena *a, unsigned slot);
+
+/* ---- recover.c ---- */
+
+/*
+ * The holder of a slot is proven dead (its parent has waited for it): take its
+ * claims, task, events and name away and free the slot. Nobody else may be
+ * recovering the same slot.
+ */
+void fr__recover(const struct fr_arena *a, struct fr_addr dead);
+
+#endif

@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record ring: many producers, one consumer.
+ *
+ * An array of N = 2^shift units of 64 bytes. A position counts units from the
+ * start of time: unit = position mod N, lap = position / N. A record takes n
+ * consecutive units, header first; one that would run over the end of a lap is
+ * preceded by a pad. The first word of a free unit and of a record is its tag:
+ *
+ *	FREE(lap)            the unit is free for this lap: lap times an odd
+ *	                     constant, compared whole, never decoded
+ *	state,owner,n,lap    a record: CLAIMED, READY, HELD, DONE or DEAD
+ *
+ * all XOR the arena's secret, so that no payload looks like FREE.
+ *
+ * Produce						Consume (one only)
+ *  t = tail; unit t FREE(lap)?				 tag at next READY? use it
+ *  units t+1..t+n-1 FREE(lap)?				 CLAIMED? remember it, pass
+ *  CAS tag t FREE -> CLAIMED(owner,n)			  over all of that owner
+ *  write header and body				 release: publish head,
+ *  swap tag -> READY					  units n-1..1 -> FREE(lap+1)
+ *  CAS tail t -> t+n					  then unit 0 -> FREE(lap+1)
+ *
+ * The CAS takes the place and says who took it in one step, so a claim whose
+ * owner is proven dead can be buried (DEAD) by anyone. No producer waits for
+ * another: who finds a record of this lap at t moves tail for its owner.
+ *
+ * Invariants
+ *	head <= true end <= head + N		tail <= true end
+ *	tail is a record's border, and so are head and unit 0
+ *	units from the true end up to head + N: FREE, or being freed, in order
+ *	a border between not free and free is a record's header (header last)
+ *	a tag's lap is that of its position; 1 <= n <= units to the lap's end
+ *
+ * Receiving out of order: while claims are open in front, what is delivered is
+ * marked HELD (so that going back to an open claim does not deliver it again)
+ * and what is released is marked DONE; head moves over DONE and DEAD once the
+ * record in front of them is released.
+ *
+ * Progress: producers are lock-free (a failed CAS means that another one
+ * succeeded), the consumer is wait-free: every walk ends after N units.
+ *
+ * A death leaves
+ *	before the claim	nothing
+ *	claim .. publish	a CLAIMED record with its owner: buried
+ *	publish .. tail		a READY record; the next producer moves tail, and
+ *				if the record is gone by then, moves it to head
+ *	head .. last FREE	units of a record before head that are not free,
+ *				its header among them: who recovers frees them
+ *				from that header on
+ */
+#include "ring.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd */
+
+enum state {
+	CLAIMED = 1,
+	READY,
+	HELD,
+	DONE,
+	DEAD,
+};
+
+#define OWNER_BITS 12
+#define UNITS_BITS 17
+_Static_assert(FR__SLOTS_MAX == 1 << OWNER_BITS, "an owner fits a tag");
+
+static inline uint64_t lap_of(const struct fr__ring *r, uint64_t position)
+{
+	return position >> r->shift;
+}
+
+static inline uint64_t free_tag(const struct fr__ring *r, uint64_t lap)
+{
+	return (lap * SPREAD) ^ r->secret;
+}
+
+static inline uint64_t tag(const struct fr__ring *r, enum state state,
+			   unsigned owner, uint32_t n, uint64_t position)
+{
+	return ((uint64_t)state << 61 | (uint64_t)owner << 49 |
+		(uint64_t)n << 32 | (uint32_t)lap_of(r, position)) ^
+	       r->secret;
+}
+
+static inline enum state state_of(uint64_t plain)
+{
+	return (enum state)(plain >> 61);
+}
+
+static inline unsigned owner_of(uint64_t plain)
+{
+	return plain >> 49 & (FR__SLOTS_MAX - 1);
+}
+
+static inline uint32_t units_of(uint64_t plain)
+{
+	return plain >> 32 & ((1u << UNITS_BITS) - 1);
+}
+
+static inline uint32_t room_at(const struct fr__ring *r, uint64_t position)
+{
+	return (uint32_t)(r->mask + 1 - (position & r->mask));
+}
+
+/* Is this (XOR undone) a record that can stand at that position? */
+static inline bool is_record(const struct fr__ring *r, uint64_t plain,
+			     uint64_t position)
+{
+	uint32_t n = units_of(plain);
+
+	return (uint32_t)plain == (uint32_t)lap_of(r, position) &&
+	       state_of(plain) >= CLAIMED && state_of(plain) <= DEAD &&
+	       n >= 1 && n <= room_at(r, position);
+}
+
+void fr__ring_map(struct fr__ring *r, struct fr__ring_ctl *ctl, void *units,
+		  uint32_t count, uint64_t secret)
+{
+	r->ctl = ctl;
+	r->units = units;
+	r->mask = count - 1;
+	r->shift = (unsigned)__builtin_ctz(count);
+	r->secret = secret;
+}
+
+void fr__ring_init(const struct fr__ring *r, uint64_t start)
+{
+	uint64_t p;
+
+	for (p = start; p != start + r->mask + 1; p++)
+		/* [RING-1] relaxed: nobody else sees the arena yet. */
+		fr__store_relaxed(&fr__ring_at(r, p)->tag,
+				  free_tag(r, lap_of(r, p)));
+	/* as [RING-1] */
+	fr__store_relaxed(&r->ctl->tail, start);
+	fr__store_relaxed(&r->ctl->head, start);
+}
+
+/* ---- producers ---- */
+
+static inline uint64_t look(const struct fr__ring *r, uint64_t position)
+{
+	/* [RING-2] acquire: tag FREE -> the consumer is done reading what we
+	 * are about to overwrite. Pairs with [RING-9]. Without it: a record
+	 * changes while it is read. */
+	return fr__load_acquire(&fr__ring_at(r, position)->tag);
+}
+
+void fr__ring_advance(const struct fr__ring *r, uint64_t position, uint32_t n)
+{
+	/* [RING-3] acq_rel: tail moved -> whoever reads it sees the claim that
+	 * it moved over. Pairs with [RING-4]. Without it: a producer that reads
+	 * the new tail could see old tags there, and call the ring full. */
+	fr__cas_acq_rel(&r->ctl->tail, &position, position + n);
+}
+
+/* Nobody claimed at t and it is not free for its lap: t is old. True if tail
+ * has moved on, by others or by us. */
+static bool catch_up(const struct fr__ring *r, uint64_t t)
+{
+	uint64_t head;
+
+	/* [RING-4] acquire: tail -> the tags that it moved over. Pairs with
+	 * [RING-3]. Without it: see there. */
+	if (fr__load_acquire(&r->ctl->tail) != t)
+		return true;
+	/* [RING-5] acquire: head -> is past any unit that we saw freed. Pairs
+	 * with [RING-8]. Without it: we would call a sound ring damaged. */
+	head = fr__load_acquire(&r->ctl->head);
+	if (head <= t || head - t > r->mask + 1)
+		return false;
+	/* as [RING-3] */
+	fr__cas_acq_rel(&r->ctl->tail, &t, head);
+	return true;
+}
+
+/* Are units 1..n-1 behind position free for its lap? */
+static inline bool all_free(const struct fr__ring *r, uint64_t position,
+			    uint32_t n, uint64_t free)
+{
+	uint32_t k;
+
+	for (k = 1; k < n; k++)
+		if (look(r, position + k) != free)
+			return false;
+	return true;
+}
+
+int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
+		   uint64_t *position)
+{
+	unsigned lost = 0;
+
+	while (lost < 1000) {
+		/* as [RING-4] */
+		uint64_t t = fr__load_acquire(&r->ctl->tail);
+		uint64_t free = free_tag(r, lap_of(r, t));
+		uint64_t seen = look(r, t), plain = seen ^ r->secret;
+		uint32_t room = room_at(r, t);
+		uint32_t need = n <= room ? n : room;
+
+		if (seen != free) {
+			if (is_record(r, plain, t))
+				fr__ring_advance(r, t, units_of(plain));
+			else if ((uint32_t)plain == (uint32_t)lap_of(r, t) - 1)
+				return -EAGAIN;
+			else if (!catch_up(r, t))
+				lost++;
+			continue;
+		}
+		if (!all_free(r, t, need, free)) {
+			if (look(r, t) == free)
+				return -EAGAIN;
+			continue;
+		}
+		/* [RING-6] acq_rel: claim -> nobody else writes these units;
+		 * acquires as [RING-2] does. Pairs with [RING-9]. Without it:
+		 * as there. */
+		if (!fr__cas_acq_rel(&fr__ring_at(r, t)->tag, &free,
+				     tag(r, need == n ? CLAIMED : DEAD, owner,
+					 need, t)))
+			continue;
+		if (need == n) {
+			*position = t;
+			return 0;
+		}
+		fr__ring_advance(r, t, need);
+	}
+	return -EBADMSG;
+}
+
+void fr__ring_prepare(const struct fr__ring *r, unsigned owner,
+		      uint64_t position, uint32_t n)
+{
+	/* [RING-10] relaxed: inside our own claim; published with its first
+	 * record by [RING-7]. */
+	fr__store_relaxed(&fr__ring_at(r, position)->tag,
+			  tag(r, READY, owner, n, position));
+}
+
+void fr__ring_publish(const struct fr__ring *r, unsigned owner,
+		      uint64_t position, uint32_t n)
+{
+#ifdef FR_PLANT_RELAXED_READY /* a bug for ThreadSanitizer to find */
+	/* [RING-99] relaxed: planted, never in a real build. */
+	fr__store_relaxed(&fr__ring_at(r, position)->tag,
+			  tag(r, READY, owner, n, position));
+#else
+	/* [RING-7] seq_cst: record -> tag READY -> the look at the sleeper's
+	 * mark that follows. Pairs with [RING-11] and [BELL-2]. Without it: a
+	 * torn record is read; or we miss the mark while the sleeper misses
+	 * the record. */
+	fr__swap_sc(&fr__ring_at(r, position)->tag,
+		    tag(r, READY, owner, n, position));
+#endif
+}
+
+void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
+		     uint64_t position, uint32_t n)
+{
+	/* [RING-12] release: what we wrote -> tag DEAD -> the consumer frees
+	 * the units for others. Pairs with [RING-11]. Without it: our late
+	 * write lands in another's record. */
+	fr__store_release(&fr__ring_at(r, position)->tag,
+			  tag(r, DEAD, owner, n, position));
+}
+
+void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len)
+{
+#if FR__TSAN
+	/* A producer that lost its way may look at the first word of any unit
+	 * and find payload there: harmless, since payload never looks FREE and
+	 * its CAS then fails; but to ThreadSanitizer a race, unless that word
+	 * is stored as the atomic that it is elsewhere. */
+	size_t done = 0;
+
+	while (done < len) {
+		unsigned char *to = rec->body + done;
+		size_t in_unit = (done + FR__RECORD_HEAD) % FR__UNIT;
+
+		size_t left = len - done;
+
+		if (in_unit == 0) {
+			uint64_t word = 0;
+
+			left = left < 8 ? left : 8;
+			memcpy(&word, (const char *)body + done, left);
+			/* [RING-13] relaxed: as plain bytes, see above. */
+			fr__store_relaxed((struct fr__a64 *)(void *)to, word);
+		} else {
+			left = left < FR__UNIT - in_unit ? left
+							 : FR__UNIT - in_unit;
+			memcpy(to, (const char *)body + done, left);
+		}
+		done += left;
+	}
+#else
+	memcpy(rec->body, body, len);
+#endif
+}
+
+/* ---- the consumer ---- */
+
+static inline uint64_t peek(const struct fr__ring *r, uint64_t position)
+{
+	/* [RING-11] acquire: tag READY -> header and body; DEAD -> whoever
+	 * held it writes no more. Pairs with [RING-7], [RING-12] and
+	 * [RING-15]. Without it: a torn record is read. */
+	return fr__load_acquire(&fr__ring_at(r, position)->tag);
+}
+
+/* A tag that only the consumer writes now. */
+static inline void mark(const struct fr__ring *r, uint64_t position,
+			uint64_t plain, enum state state)
+{
+	/* [RING-16] relaxed: READY, HELD and DONE are the consumer's own; to
+	 * others they differ in nothing. */
+	fr__store_relaxed(&fr__ring_at(r, position)->tag,
+			  tag(r, state, owner_of(plain), units_of(plain),
+			      position));
+}
+
+void fr__reader_init(struct fr__reader *rd, const struct fr__ring *r)
+{
+	uint64_t p, end;
+
+	memset(rd, 0, sizeof(*rd));
+	/* [RING-14] relaxed: the consumer is the only one that writes head; a
+	 * new one came after the old by the slot's state. */
+	p = rd->head = rd->next = fr__load_relaxed(&r->ctl->head);
+	/* What the last consumer held is done with. */
+	for (end = p + r->mask + 1; p < end;) {
+		uint64_t plain = peek(r, p) ^ r->secret;
+
+		if (!is_record(r, plain, p))
+			break;
+		if (state_of(plain) == HELD)
+			mark(r, p, plain, DONE);
+		p += units_of(plain);
+	}
+}
+
+/* Free the units of one record: the header's last. */
+static inline void free_units(const struct fr__ring *r, uint64_t position,
+			      uint32_t n)
+{
+	uint64_t free = free_tag(r, lap_of(r, position) + 1);
+
+	while (n-- > 0)
+		/* [RING-9] release: reads of the record -> its units FREE.
+		 * Pairs with [RING-2] and [RING-6]. Without it: a record
+		 * changes while it is read. */
+		fr__store_release(&fr__ring_at(r, position + n)->tag, free);
+}
+
+/* Publish head, then free the records from the old head up to it. */
+static int free_up_to(const struct fr__ring *r, struct fr__reader *rd,
+		      uint64_t head)
+{
+	uint64_t p = rd->head;
+
+	/* [RING-8] release: before any of the units is FREE, so that who sees
+	 * one freed finds head past it. Pairs with [RING-5]. Without it: see
+	 * there. */
+	fr__store_release(&r->ctl->head, head);
+	rd->freed += (uint32_t)(head - p);
+	rd->head = head;
+	while (p != head) {
+		/* as [RING-16], a load: our own tags */
+		uint64_t plain = fr__load_relaxed(&fr__ring_at(r, p)->tag) ^
+				 r->secret;
+		uint32_t n = units_of(plain);
+
+		if (!is_record(r, plain, p) || n > head - p)
+			return -EBADMSG;
+		free_units(r, p, n);
+		p += n;
+	}
+	return 0;
+}
+
+/* How far head may go: over all that is DONE or DEAD from p on. */
+static uint64_t border_from(const struct fr__ring *r,
+			    const struct fr__reader *rd, uint64_t p)
+{
+	while (p < rd->next) {
+		uint64_t plain = peek(r, p) ^ r->secret;
+
+		if (!is_record(r, plain, p) || state_of(plain) < DONE)
+			break;
+		p += units_of(plain);
+	}
+	return p;
+}
+
+/* Has an open claim that we passed been closed? Then go back to it. */
+static void go_back(const struct fr__ring *r, struct fr__reader *rd)
+{
+	uint64_t oldest = rd->next;
+	unsigned i;
+
+	for (i = 0; i < rd->blocked; i++)
+		if (peek(r, rd->open[i].position) != rd->open[i].tag &&
+		    rd->open[i].position < oldest)
+			oldest = rd->open[i].position;
+	if (oldest == rd->next)
+		return;
+	rd->next = oldest;
+	/* The claims behind it are found again on the way. */
+	for (i = 0; i < rd->blocked;)
+		if (rd->open[i].position >= oldest)
+			rd->open[i] = rd->open[--rd->blocked];
+		else
+			i++;
+}
+
+static bool is_blocked(const struct fr__ring *r, const struct fr__reader *rd,
+		       unsigned owner)
+{
+	unsigned i;
+
+	for (i = 0; i < rd->blocked; i++)
+		if (owner_of(rd->open[i].tag ^ r->secret) == owner)
+			return true;
+	return false;
+}
+
+int fr__ring_next(const struct fr__ring *r, struct fr__reader *rd,
+		  uint64_t *position, unsigned *owner)
+{
+	if (rd->blocked)
+		go_back(r, rd);
+	while (rd->next - rd->head <= r->mask) {
+		uint64_t p = rd->next, seen = peek(r, p);
+		uint64_t plain = seen ^ r->secret;
+		unsigned who = owner_of(plain);
+
+		if (seen == free_tag(r, lap_of(r, p)))
+			return 0;
+		if (!is_record(r, plain, p))
+			return -EBADMSG;
+		if (state_of(plain) == READY && !rd->blocked) {
+			*position = p;
+			*owner = who;
+			rd->units = units_of(plain);
+			rd->next = p + rd->units;
+			return 1;
+		}
+		if (state_of(plain) == READY && !is_blocked(r, rd, who)) {
+			mark(r, p, plain, HELD);
+			*position = p;
+			*owner = who;
+			rd->units = units_of(plain);
+			rd->next = p + rd->units;
+			return 1;
+		}
+		if (state_of(plain) == CLAIMED && !is_blocked(r, rd, who)) {
+			if (rd->blocked == FR__BLOCKED_MAX)
+				return 0;
+			rd->open[rd->blocked].position = p;
+			rd->open[rd->blocked++].tag = seen;
+		}
+		rd->next = p + units_of(plain);
+		if (p == rd->head && state_of(plain) >= DONE) {
+			int rc = free_up_to(r, rd, border_from(r, rd, p));
+
+			if (rc < 0)
+				return rc;
+		}
+	}
+	return 0;
+}
+
+int fr__ring_release(const struct fr__ring *r, struct fr__reader *rd,
+		     uint64_t position)
+{
+	return fr__ring_release_run(r, rd, &position, 1);
+}
+
+int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
+			 const uint64_t *positions, unsigned count)
+{
+	uint64_t p = rd->head;
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		/* as [RING-16], a load: the consumer's own tags */
+		uint64_t plain = fr__load_relaxed(
+			&fr__ring_at(r, positions[i])->tag) ^ r->secret;
+
+		if (positions[i] >= rd->next || !is_record(r, plain, positions[i]) ||
+		    (state_of(plain) != READY && state_of(plain) != HELD))
+			return -EBADMSG;
+		if (positions[i] == p)
+			p += units_of(plain);
+		else
+			mark(r, positions[i], plain, DONE);
+	}
+	if (p == rd->head)
+		return 0;
+	return free_up_to(r, rd, border_from(r, rd, p));
+}
+
+/* ---- a survivor ---- */
+
+unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner)
+{
+	unsigned count = 0;
+	uint64_t p = 0, end = 0;
+
+	for (;;) {
+		uint64_t seen, plain, head;
+
+		seen = look(r, p);
+		/* as [RING-5] */
+		head = fr__load_acquire(&r->ctl->head);
+		if (end == 0 || head > p) {
+			/* The start; or the consumer has freed what we read. */
+			p = head;
+			end = end ? end : head + r->mask + 1;
+			seen = look(r, p);
+			/* as [RING-5] */
+			if (fr__load_acquire(&r->ctl->head) != head)
+				continue;
+		}
+		plain = seen ^ r->secret;
+		if (p >= end || !is_record(r, plain, p))
+			return count; /* what comes later is not the dead's */
+		if (state_of(plain) == CLAIMED && owner_of(plain) == owner)
+			/* [RING-15] acq_rel: the owner is dead, its writes are
+			 * done. Pairs with [RING-11]. Without it: nothing more
+			 * than a late look. */
+			count += fr__cas_acq_rel(
+				&fr__ring_at(r, p)->tag, &seen,
+				tag(r, DEAD, owner, units_of(plain), p));
+		p += units_of(plain);
+	}
+}
+
+const char *fr__ring_check(const struct fr__ring *r)
+{
+	/* [RING-17] relaxed: nobody else is at work. */
+	uint64_t head = fr__load_relaxed(&r->ctl->head);
+	uint64_t tail = fr__load_relaxed(&r->ctl->tail);
+	uint64_t p = head, end = head + r->mask + 1;
+	bool met_tail = tail <= head;
+
+	while (p < end) {
+		uint64_t seen = look(r, p);
+
+		met_tail |= p == tail;
+		if (seen == free_tag(r, lap_of(r, p)))
+			break;
+		if (!is_record(r, seen ^ r->secret, p))
+			return "a tag that is neither a record nor free";
+		p += units_of(seen ^ r->secret);
+	}
+	if (!met_tail && p != tail)
+		return "tail is not a border, or is past the end";
+	for (; p < end; p++)
+		if (look(r, p) != free_tag(r, lap_of(r, p)))
+			return "a unit behind the end is not free";
+	return NULL;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record ring: many producers, one consumer, records of 64-byte units.
+ * Knows nothing of processes: an owner is a number. See ring.c.
+ */
+#ifndef FR_LIB_RING_H
+#define FR_LIB_RING_H
+
+#include "layout.h"
+
+#define FR__UNIT 64
+#define FR__RECORD_HEAD sizeof(struct fr__record)
+
+/* Where a ring is mapped in this process; copied, never read from the arena. */
+struct fr__ring {
+	struct fr__ring_ctl *ctl;
+	unsigned char *units;
+	uint64_t mask;   /* units - 1 */
+	unsigned shift;  /* log2 of units */
+	uint64_t secret;
+};
+
+/* The consumer's own state. head <= next; all records before head are free. */
+#define FR__BLOCKED_MAX 64
+struct fr__reader {
+	uint64_t head; /* oldest record not yet released */
+	uint64_t next; /* where to look for the next record */
+	uint32_t units; /* of the record that was found last */
+	uint32_t freed; /* units since waiting producers were looked for */
+	/* Open claims that next has passed, oldest of each owner. */
+	unsigned blocked;
+	struct {
+		uint64_t position;
+		uint64_t tag;
+	} open[FR__BLOCKED_MAX];
+};
+
+/* Units of a record with len bytes of body. */
+static inline uint32_t fr__ring_units(size_t len)
+{
+	return (uint32_t)((len + FR__RECORD_HEAD + FR__UNIT - 1) / FR__UNIT);
+}
+
+static inline struct fr__record *fr__ring_at(const struct fr__ring *r,
+					     uint64_t position)
+{
+	return (void *)(r->units + (position & r->mask) * FR__UNIT);
+}
+
+/* Largest body, in bytes. */
+static inline size_t fr__ring_body_max(const struct fr__ring *r)
+{
+	return (r->mask + 1) / 2 * FR__UNIT - FR__RECORD_HEAD;
+}
+
+void fr__ring_map(struct fr__ring *r, struct fr__ring_ctl *ctl, void *units,
+		  uint32_t count, uint64_t secret);
+void fr__ring_init(const struct fr__ring *r, uint64_t start_position);
+
+/*
+ * Producers. Claim room for n units: 0 and the position, -EAGAIN full,
+ * -EBADMSG damaged. The claim is the caller's until it publishes or cancels.
+ */
+int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
+		   uint64_t *position);
+/* Say that the place is taken, so that others need not find out: after the
+ * claim or after the publication, whichever suits. */
+void fr__ring_advance(const struct fr__ring *r, uint64_t position, uint32_t n);
+/* Cut the rest of a claim of several records into n2-unit READY records from
+ * behind: call for the last record first, the first record last of all with
+ * fr__ring_publish(). */
+void fr__ring_prepare(const struct fr__ring *r, unsigned owner,
+		      uint64_t position, uint32_t n);
+/* READY, with the strength that looking for a sleeper afterwards needs. */
+void fr__ring_publish(const struct fr__ring *r, unsigned owner,
+		      uint64_t position, uint32_t n);
+void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
+		     uint64_t position, uint32_t n);
+void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len);
+
+/*
+ * Consumer. fr__ring_next: 1 and the next record's position and owner, 0 there
+ * is none now, -EBADMSG damaged. fr__ring_release: in any order.
+ */
+void fr__reader_init(struct fr__reader *rd, const struct fr__ring *r);
+int fr__ring_next(const struct fr__ring *r, struct fr__reader *rd,
+		  uint64_t *position, unsigned *owner);
+int fr__ring_release(const struct fr__ring *r, struct fr__reader *rd,
+		     uint64_t position);
+/* Release count records that were received one after the other, at once. */
+int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
+			 const uint64_t *positions, unsigned count);
+
+/* A survivor: turn the claims of an owner proven dead into dead records.
+ * Returns how many. */
+unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner);
+
+/* Tests: the invariants of a ring that nobody is using. NULL or what is wrong. */
+const char *fr__ring_check(const struct fr__ring *r);
+
+#endif

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: forks children, notices their end, ends them.
+ *
+ * A child's slot is reserved before it is forked, so that its address is known
+ * and its mail waits. It joins there, runs setup, run and teardown, and ends by
+ * _exit(2). It ignores SIGINT (a terminal's Ctrl-C reaches the whole group; it
+ * is main that decides) and is killed by the kernel if the thread that forked
+ * it ends (PR_SET_PDEATHSIG).
+ *
+ * SIGINT, SIGTERM and SIGCHLD interrupt whatever main is waiting for, by
+ * fr_interrupt(): main's loop then looks what it was. Only pids that were
+ * forked here are ever waited for.
+ *
+ *	described -> running -> ended		by a normal end
+ *			^	  |
+ *			+---------+		failed, FR_RESTART_ON_FAILURE
+ *
+ * The end: an exit message to each; SIGTERM after a grace time; SIGKILL after
+ * another. Until all are gone main goes on delivering its messages, so that no
+ * child is stuck in a send to it.
+ *
+ * A death of main leaves children that the kernel kills.
+ */
+#include "forkring/supervisor.h"
+
+#include "forkring/message.h"
+#include "process.h"
+#include "supervisor.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#define EXIT_GRACE_NS INT64_C(5000000000)
+#define TERM_GRACE_NS INT64_C(1000000000)
+#define LOOK_NS INT64_C(50000000) /* at the children, while they end */
+
+enum child_state {
+	DESCRIBED,
+	RUNNING,
+	ENDED,
+};
+
+struct child {
+	struct child *next;
+	struct fr_child_opts opts;
+	char name[FR__NAME_BYTES];
+	enum child_state state;
+	struct fr_addr addr;
+	pid_t pid;
+	int64_t started_ns;
+	unsigned restarts; /* in a row */
+	bool told;         /* to exit */
+};
+
+struct fr_supervisor {
+	struct fr_process *process;
+	struct fr_supervisor_opts opts;
+	struct child *children, **last;
+	struct sigaction old_int, old_term, old_chld;
+	int failure; /* -ECHILD once a child has failed for good */
+	bool stopping;
+};
+
+static const int signals[] = {SIGINT, SIGTERM, SIGCHLD};
+
+/* What the signal handlers may touch. */
+static struct fr_supervisor *current; /* set before they are in place */
+static struct fr__a32 asked; /* SIGINT and SIGTERM since open */
+
+static struct sigaction *old_action(struct fr_supervisor *s, int signal)
+{
+	return signal == SIGINT	   ? &s->old_int
+	       : signal == SIGTERM ? &s->old_term
+				   : &s->old_chld;
+}
+
+static void on_signal(int signal, siginfo_t *info, void *context)
+{
+	struct fr_supervisor *s = current;
+	struct sigaction *old;
+
+	if (!s)
+		return;
+	if (signal != SIGCHLD)
+		/* [SUPERVISOR-1] relaxed: a count, read by the same thread or
+		 * after the wait that this interrupts. */
+		fr__add_relaxed(&asked, 1);
+	fr_interrupt(s->process);
+	old = old_action(s, signal);
+	if (signal != SIGCHLD)
+		return;
+	if (old->sa_flags & SA_SIGINFO)
+		old->sa_sigaction(signal, info, context);
+	else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
+		old->sa_handler(signal);
+}
+
+static void take_signals(struct fr_supervisor *s)
+{
+	struct sigaction sa = {
+		.sa_sigaction = on_signal,
+		.sa_flags = SA_SIGINFO | SA_RESTART,
+	};
+	unsigned i;
+
+	sigemptyset(&sa.sa_mask);
+	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		sigaction(signals[i], &sa, old_action(s, signals[i]));
+}
+
+static void give_signals_back(struct fr_supervisor *s)
+{
+	unsigned i;
+
+	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		sigaction(signals[i], old_action(s, signals[i]), NULL);
+}
+
+int fr_supervisor_open(struct fr_process *process,
+		       const struct fr_supervisor_opts *opts,
+		       struct fr_supervisor **ret)
+{
+	struct fr_supervisor *s;
+	int rc = fr__own(process);
+
+	if (rc < 0)
+		return rc;
+	if (current && fr__own(current->process) == 0)
+		return -EBUSY;
+	if (opts && (opts->exit_grace_ns < 0 || opts->term_grace_ns < 0))
+		return -EINVAL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->process = process;
+	s->last = &s->children;
+	if (opts)
+		s->opts = *opts;
+	if (s->opts.exit_grace_ns == 0)
+		s->opts.exit_grace_ns = EXIT_GRACE_NS;
+	if (s->opts.term_grace_ns == 0)
+		s->opts.term_grace_ns = TERM_GRACE_NS;
+	current = s;
+	/* as [SUPERVISOR-1] */
+	fr__store_relaxed(&asked, 0);
+	if (!s->opts.no_signals)
+		take_signals(s);
+	*ret = s;
+	return 0;
+}
+
+int fr_supervisor_add(struct fr_supervisor *s, const struct fr_child_opts *opts,
+		      struct fr_addr *ret)
+{
+	int rc = opts->name ? fr__name_check(opts->name) : 0;
+	struct child *c;
+
+	if (rc == 0 && (!opts->run || opts->restart > FR_RESTART_IGNORE ||
+			opts->wait < 0 || opts->wait > FR_WAIT_POLL))
+		rc = -EINVAL;
+	if (rc < 0)
+		return rc;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	rc = fr_reserve(s->process, &c->addr);
+	if (rc < 0) {
+		free(c);
+		return rc;
+	}
+	c->opts = *opts;
+	if (opts->name) {
+		strcpy(c->name, opts->name);
+		c->opts.name = c->name;
+	}
+	*s->last = c;
+	s->last = &c->next;
+	*ret = c->addr;
+	return 0;
+}
+
+/* ---- in the child ---- */
+
+static int live(struct fr_arena *arena, const struct child *c)
+{
+	struct fr_join_opts join = {
+		.name = c->opts.name,
+		.wait = (enum fr_wait_mode)c->opts.wait,
+		.reserved = c->addr,
+	};
+	struct fr_process *self;
+	int rc = fr_join(arena, &join, &self);
+
+	if (rc < 0)
+		return rc;
+	if (c->opts.setup)
+		rc = c->opts.setup(c->opts.ctx, self);
+	if (rc >= 0)
+		rc = c->opts.run(c->opts.ctx, self);
+	if (c->opts.teardown)
+		c->opts.teardown(c->opts.ctx, self);
+	fr_leave(self);
+	return rc;
+}
+
+static void be_child(struct fr_supervisor *s, const struct child *c,
+		     pid_t parent, const sigset_t *mask)
+{
+	int rc;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	current = NULL;
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_DFL);
+	if (!s->opts.no_signals)
+		signal(SIGCHLD, SIG_DFL);
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	rc = live(s->process->arena, c);
+	fflush(NULL);
+	_exit(rc < 0 ? 1 : rc & 0xff);
+}
+
+/* ---- in main ---- */
+
+static int start(struct fr_supervisor *s, struct child *c)
+{
+	pid_t parent = getpid();
+	sigset_t all, mask;
+
+	/* A signal between fork and the child's own handlers would run ours,
+	 * in the child. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &mask);
+	fflush(NULL);
+	c->pid = fork();
+	if (c->pid == 0)
+		be_child(s, c, parent, &mask);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	if (c->pid == -1)
+		return -errno;
+	c->state = RUNNING;
+	c->told = false;
+	c->started_ns = fr__now_ns();
+	return 0;
+}
+
+int fr_supervisor_start(struct fr_supervisor *s)
+{
+	struct child *c;
+	int rc = 0;
+
+	if (fr__own(s->process) < 0)
+		return -ECHILD;
+	for (c = s->children; c && rc == 0; c = c->next)
+		if (c->state == DESCRIBED)
+			rc = start(s, c);
+	return rc;
+}
+
+void fr__report(const char *name, int pid, int status, bool restarting)
+{
+	const char *next = restarting ? "; started again" : "";
+
+	if (WIFSIGNALED(status))
+		fprintf(stderr, "forkring: %s (pid %d) was killed by %s%s\n",
+			name, pid, strsignal(WTERMSIG(status)), next);
+	else if (WEXITSTATUS(status) != 0)
+		fprintf(stderr, "forkring: %s (pid %d) failed with status %d%s\n",
+			name, pid, WEXITSTATUS(status), next);
+}
+
+static void report(struct fr_supervisor *s, const struct child *c, int status,
+		   bool restarting)
+{
+	const char *name = c->opts.name ? c->opts.name : "(nameless)";
+
+	if (s->opts.report)
+		s->opts.report(s->opts.ctx, name, c->pid, status, restarting);
+	else
+		fr__report(name, c->pid, status, restarting);
+}
+
+/* A child has been waited for. */
+static void ended(struct fr_supervisor *s, struct child *c, int status)
+{
+	bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	bool again = failed && !s->stopping &&
+		     c->opts.restart == FR_RESTART_ON_FAILURE;
+	struct fr_addr addr;
+
+	fr__recover(s->process->arena, c->addr);
+	c->state = ENDED;
+	if (fr__now_ns() - c->started_ns >= FR_RESTART_WINDOW_NS)
+		c->restarts = 0;
+	if (again && c->restarts++ < FR_RESTARTS_MAX &&
+	    fr_reserve(s->process, &addr) == 0) {
+		report(s, c, status, true);
+		c->addr = addr;
+		if (start(s, c) == 0)
+			return;
+		fr_unreserve(s->process, addr);
+	} else {
+		report(s, c, status, false);
+	}
+	if (failed && !s->stopping && c->opts.restart != FR_RESTART_IGNORE)
+		s->failure = -ECHILD;
+}
+
+/* Reap who has ended; how many run. */
+static int reap(struct fr_supervisor *s)
+{
+	struct child *c;
+	int status, running = 0;
+
+	for (c = s->children; c; c = c->next) {
+		if (c->state == RUNNING &&
+		    waitpid(c->pid, &status, WNOHANG) == c->pid)
+			ended(s, c, status);
+		running += c->state == RUNNING;
+	}
+	return running;
+}
+
+int fr_supervisor_poll(struct fr_supervisor *s)
+{
+	int running;
+
+	if (fr__own(s->process) < 0)
+		return -ECHILD;
+	running = reap(s);
+	return s->failure ? s->failure : running;
+}
+
+bool fr_supervisor_interrupted(const struct fr_supervisor *s)
+{
+	/* as [SUPERVISOR-1] */
+	return !s->opts.no_signals && fr__load_relaxed(&asked) > 0;
+}
+
+static void signal_all(struct fr_supervisor *s, int signal)
+{
+	struct child *c;
+
+	for (c = s->children; c; c = c->next)
+		if (c->state == RUNNING)
+			kill(c->pid, signal);
+}
+
+static void send_exits(struct fr_supervisor *s)
+{
+	struct child *c;
+
+	for (c = s->children; c; c = c->next)
+		if (c->state == RUNNING && !c->told)
+			c->told = fr_send_exit(s->process, c->addr, 0) !=
+				  -EAGAIN;
+}
+
+static void stop(struct fr_supervisor *s, const struct fr_run_opts *run)
+{
+	struct fr_run_opts o = {0};
+	int64_t now = fr__now_ns();
+	int64_t term = now + s->opts.exit_grace_ns, end = FR__NEVER;
+	/* as [SUPERVISOR-1] */
+	uint32_t asked_before = fr__load_relaxed(&asked);
+
+	if (run) {
+		o.ctx = run->ctx;
+		o.unhandled = run->unhandled;
+	}
+	s->stopping = true;
+	while (reap(s) > 0) {
+		send_exits(s);
+		now = fr__now_ns();
+		/* as [SUPERVISOR-1] */
+		if (fr__load_relaxed(&asked) > asked_before + 1)
+			term = end = now;
+		if (now >= end) {
+			signal_all(s, SIGKILL);
+		} else if (now >= term) {
+			signal_all(s, SIGTERM);
+			end = end == FR__NEVER ? now + s->opts.term_grace_ns
+					       : end;
+			term = FR__NEVER;
+		}
+		fr__run(s->process, &o, now + LOOK_NS);
+	}
+	s->stopping = false;
+}
+
+void fr_supervisor_stop(struct fr_supervisor *s)
+{
+	if (fr__own(s->process) == 0)
+		stop(s, NULL);
+}
+
+int fr_supervisor_run(struct fr_supervisor *s, const struct fr_run_opts *opts)
+{
+	static const struct fr_run_opts defaults;
+	int64_t deadline, now;
+	int rc = fr_supervisor_start(s), running = 1;
+
+	opts = opts ? opts : &defaults;
+	deadline = fr__deadline(opts->limit_ns > 0 ? opts->limit_ns
+						   : FR_FOREVER);
+	while (rc == 0 && running > 0 && !fr_supervisor_interrupted(s)) {
+		now = fr__now_ns();
+		if (now >= deadline)
+			break;
+		rc = fr__run(s->process, opts,
+			     deadline - now < FR__SLICE_NS
+				     ? deadline
+				     : now + FR__SLICE_NS);
+		if (rc == FR__TIME_UP || rc == -EINTR)
+			rc = 0;
+		running = fr_supervisor_poll(s);
+		if (running < 0)
+			rc = running;
+	}
+	stop(s, opts);
+	return rc < 0 ? rc : 0;
+}
+
+void fr_supervisor_close(struct fr_supervisor *s)
+{
+	struct child *c;
+
+	if (!s)
+		return;
+	if (fr__own(s->process) == 0) {
+		stop(s, NULL);
+		if (!s->opts.no_signals)
+			give_signals_back(s);
+		current = NULL;
+	}
+	while ((c = s->children) != NULL) {
+		if (c->state == DESCRIBED)
+			fr_unreserve(s->process, c->addr);
+		s->children = c->next;
+		free(c);
+	}
+	free(s);
+}

@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasks and results. The task table (the cells) is the truth, the task ring
+ * only says where to look.
+ *
+ * A cell's state word: generation, attempt, state, owner, outcome; every change
+ * is one CAS of it:
+ *
+ *	FREE(g) -> FILLING(g+1, submitter) -> QUEUED -> TAKEN(worker, attempt+1)
+ *	  ^							|
+ *	  +-- HELD(submitter) <- DONE(outcome) <----------------+
+ *				   ^------------- QUEUED, by cancel
+ *
+ * A task's id is its cell and generation. Each process has cells of its own: a
+ * fixed part of the table that follows from its slot's number. They bound what
+ * it may have outstanding, and a task's cell is the room for its result, so
+ * that workers and submitters never block each other in a circle.
+ *
+ * Submit			Worker				Collect
+ *  fill the cell		 take an entry			 swap done bits
+ *  QUEUED			 CAS QUEUED -> TAKEN		 CAS DONE -> HELD
+ *  push (taskring.c)		 run				 read in place
+ *  an idle bit set?		 CAS TAKEN -> DONE		 HELD -> FREE
+ *    clear it, ring its bell	 set the done bit, ring
+ *
+ * Idle workers: a bit per slot. A worker sets its bit after its mark and before
+ * its last look. Who pushes clears one bit and rings that bell. Who was rung
+ * and takes a task wakes another if there are more tasks, and so does who goes
+ * away without taking; so one task never waits while a worker sleeps.
+ *
+ * At every instruction a task is queued, in a worker's hands, or done. A death
+ * leaves
+ *	of a submitter	cells: QUEUED ones are dropped, TAKEN ones run out and
+ *			are freed by who finishes them, DONE ones are freed
+ *	of a worker	before its CAS an entry that is gone from the ring, noted
+ *			in its slot (taking); from then on a cell TAKEN by it;
+ *			after DONE perhaps no done bit: told again
+ */
+#include "forkring/message.h"
+#include "process.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ATTEMPTS_MAX 3
+
+/* ---- the state word ---- */
+
+static inline uint64_t cell_word(uint32_t generation, unsigned attempt,
+				 enum fr__cell_state state, unsigned owner,
+				 unsigned outcome)
+{
+	return (uint64_t)generation << 32 | (uint64_t)(attempt & 0xff) << 24 |
+	       (uint64_t)state << 20 | (uint64_t)owner << 8 | outcome;
+}
+
+static inline uint32_t generation_of(uint64_t word)
+{
+	return (uint32_t)(word >> 32);
+}
+
+static inline unsigned attempt_of(uint64_t word)
+{
+	return word >> 24 & 0xff;
+}
+
+static inline enum fr__cell_state state_of(uint64_t word)
+{
+	return (enum fr__cell_state)(word >> 20 & 0xf);
+}
+
+static inline unsigned owner_of(uint64_t word)
+{
+	return word >> 8 & 0xfff;
+}
+
+static inline unsigned outcome_of(uint64_t word)
+{
+	return word & 0xff;
+}
+
+static inline struct fr_task_id task_id(uint32_t cell, uint32_t generation)
+{
+	return (struct fr_task_id){(uint64_t)generation << 32 | cell};
+}
+
+static inline uint64_t look(const struct fr__cell *c)
+{
+	/* [TASK-1] seq_cst: state -> what was written into the cell before it.
+	 * Pairs with [TASK-3]. Without it: a half-filled task is run, a
+	 * half-written result is read. */
+	return fr__load_sc(&c->state);
+}
+
+static inline bool step(struct fr__cell *c, uint64_t from, uint64_t to)
+{
+	/* [TASK-3] seq_cst: cell written -> state; and DONE -> the look
+	 * whether the submitter is still there, against its leaving -> its
+	 * look at the cell. Pairs with [TASK-1] and [TASK-8]. Without it: as
+	 * there; or a cell stays DONE for a submitter that is gone. */
+	return fr__cas_sc(&c->state, &from, to);
+}
+
+/* ---- idle workers ---- */
+
+/* Wake one idle worker, if there is one. The task is in the ring. */
+static void wake_one(const struct fr_arena *a)
+{
+	unsigned i, words = (a->geo.slots + 63) / 64;
+
+	for (i = 0; i < words; i++) {
+		/* [TASK-2] seq_cst: entry pushed -> the look at idle bits. Pairs
+		 * with [TASKRING-5] and [TASK-4]. Without it: pusher and taker
+		 * miss each other. */
+		uint64_t set = fr__load_sc(&a->idle[i]);
+
+		while (set) {
+			uint64_t bit = set & -set;
+			unsigned slot = i * 64 + (unsigned)__builtin_ctzll(set);
+
+			/* as [TASK-2]: one of us wakes it */
+			set = fr__and_sc(&a->idle[i], ~bit);
+			if ((set & bit) && slot < a->geo.slots) {
+				fr__bell_strike(&a->slots[slot], FR__MARK_TASK);
+				return;
+			}
+			set &= ~bit;
+		}
+	}
+}
+
+void fr__task_pass_on(const struct fr_arena *a)
+{
+	if (fr__taskring_any(&a->tasks))
+		wake_one(a);
+}
+
+void fr__task_arm(struct fr_process *p, bool on)
+{
+	struct fr__a64 *word = &p->arena->idle[p->index / 64];
+	uint64_t bit = UINT64_C(1) << p->index % 64;
+
+	/* [TASK-4] seq_cst: idle bit set -> the last look at the ring. Pairs
+	 * with [TASK-2]. Without it: see there. */
+	if (on)
+		fr__or_sc(word, bit);
+	else if (fr__load_sc(word) & bit)
+		fr__and_sc(word, ~bit);
+}
+
+int fr__task_ready(struct fr_process *p)
+{
+	return fr__taskring_any(&p->arena->tasks);
+}
+
+/* ---- the submitter ---- */
+
+/* Own cells that are FREE and not in the bits: those that were still TAKEN for
+ * the slot's last holder. */
+static void find_free(struct fr_process *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->cells; i++)
+		if (state_of(look(fr__arena_cell(p->arena,
+						 p->first_cell + i))) ==
+		    FR__CELL_FREE)
+			/* [TASK-5] relaxed: a hint; the CAS FREE -> FILLING
+			 * decides. */
+			fr__or_relaxed(&p->free_cells[i / 64],
+				       UINT64_C(1) << i % 64);
+}
+
+int fr__tasks_init(struct fr_process *p)
+{
+	p->cells = fr__cells_of(p->arena, p->index);
+	p->first_cell = fr__first_cell(p->arena, p->index);
+	p->cell_words = (p->cells + 63) / 64;
+	p->free_cells = calloc(p->cell_words, sizeof(*p->free_cells));
+	p->finished = calloc(p->cell_words, sizeof(*p->finished));
+	if (!p->free_cells || !p->finished)
+		return -ENOMEM;
+	find_free(p);
+	return 0;
+}
+
+/* Take one bit out of a set; its number, or -1. */
+static int take_bit(struct fr__a64 *words, unsigned count)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		/* [TASK-6] relaxed: hints of this process; each bit goes to one
+		 * thread, and the cell's state orders the rest. */
+		uint64_t set = fr__load_relaxed(&words[i]);
+
+		while (set) {
+			uint64_t bit = set & -set;
+
+			/* as [TASK-6] */
+			set = fr__and_relaxed(&words[i], ~bit);
+			if (set & bit)
+				return (int)(i * 64) + __builtin_ctzll(bit);
+		}
+	}
+	return -1;
+}
+
+/* A cell to fill: its number among the own ones, or -EAGAIN. */
+static int reserve_cell(struct fr_process *p, uint64_t *word)
+{
+	const struct fr_arena *a = p->arena;
+	bool searched = false;
+
+	for (;;) {
+		int i = take_bit(p->free_cells, p->cell_words);
+		struct fr__cell *c;
+		uint32_t g;
+
+		if (i < 0) {
+			/* as [TASK-6] */
+			if (searched || fr__load_relaxed(&p->outstanding) ==
+						p->cells)
+				return -EAGAIN;
+			searched = true;
+			find_free(p);
+			continue;
+		}
+		c = fr__arena_cell(a, p->first_cell + (uint32_t)i);
+		*word = look(c);
+		if (state_of(*word) != FR__CELL_FREE)
+			continue;
+		g = generation_of(*word) + 1;
+		g = g ? g : 1;
+		if (step(c, *word, cell_word(g, 0, FR__CELL_FILLING, p->index,
+					     0))) {
+			*word = cell_word(g, 0, FR__CELL_FILLING, p->index, 0);
+			return i;
+		}
+	}
+}
+
+/* The own cell i is FREE again. */
+static void give_back(struct fr_process *p, uint32_t i)
+{
+	/* as [TASK-6] */
+	fr__or_relaxed(&p->free_cells[i / 64], UINT64_C(1) << i % 64);
+	fr__add_relaxed(&p->outstanding, -1u);
+}
+
+int fr_submit(struct fr_process *p, const struct fr_task *task,
+	      struct fr_task_id *ret)
+{
+	struct fr_arena *a = p->arena;
+	struct fr__cell *c;
+	uint64_t word, queued;
+	uint32_t g;
+	int i, rc = fr__own(p);
+
+	if (rc == 0 && task->len > a->geo.arg_max)
+		rc = -EMSGSIZE;
+	if (rc == 0)
+		rc = i = reserve_cell(p, &word);
+	if (rc < 0)
+		return rc;
+	c = fr__arena_cell(a, p->first_cell + (uint32_t)i);
+	g = generation_of(word);
+	/* as [TASK-6] */
+	fr__add_relaxed(&p->outstanding, 1);
+	c->from = fr_self(p).id;
+	c->kind = task->kind;
+	c->arg_len = (uint32_t)task->len;
+	if (task->len)
+		memcpy(fr__cell_arg(c), task->arg, task->len);
+	queued = cell_word(g, 0, FR__CELL_QUEUED, p->index, 0);
+	step(c, word, queued);
+	rc = fr__taskring_push(&a->tasks, p->first_cell + (uint32_t)i, g);
+	if (rc < 0) {
+		step(c, queued, cell_word(g, 0, FR__CELL_FREE, 0, 0));
+		give_back(p, (uint32_t)i);
+		return rc;
+	}
+	wake_one(a);
+	*ret = task_id(p->first_cell + (uint32_t)i, g);
+	return 0;
+}
+
+/* Say that a cell is DONE: to its submitter, or free it if that is gone. from
+ * was read before: the submitter may have the cell in use again by now. */
+static void tell(const struct fr_arena *a, uint32_t cell, uint64_t done,
+		 struct fr_addr from)
+{
+	struct fr__cell *c = fr__arena_cell(a, cell);
+	unsigned slot = fr__slot_of_cell(a, cell);
+	uint32_t i = cell - fr__first_cell(a, slot);
+
+	/* [TASK-7] seq_cst: DONE -> the bit -> the look at its mark. Pairs with
+	 * [TASK-9]. Without it: a result is there and its submitter sleeps. */
+	fr__or_sc(&fr__done(a, slot)[i / 64], UINT64_C(1) << i % 64);
+	/* [TASK-8] seq_cst: see [TASK-3]. Pairs with [TASK-3] and
+	 * [PROCESS-2]. Without it: see there. */
+	if (fr__addr_slot(from) == slot &&
+	    fr__slot_is(fr__load_sc(&a->slots[slot].state),
+			fr__addr_generation(from)))
+		fr__bell_ring(&a->slots[slot], FR__MARK_RESULT);
+	else
+		step(c, done, cell_word(generation_of(done), 0, FR__CELL_FREE,
+					0, 0));
+}
+
+/* Fetch the done bits. Is there one? */
+static int result_ready(void *ctx)
+{
+	struct fr_process *p = ctx;
+	struct fr__a64 *done = fr__done(p->arena, p->index);
+	unsigned i, words = p->cell_words;
+	uint64_t any = 0;
+
+	for (i = 0; i < words; i++) {
+		uint64_t set = 0;
+
+		/* [TASK-9] seq_cst: bit -> the cell is DONE; and the last look
+		 * before sleeping. Pairs with [TASK-7]. Without it: see
+		 * there. */
+		if (fr__load_sc(&done[i]))
+			set = fr__swap_sc(&done[i], 0);
+		/* as [TASK-6] */
+		if (set)
+			fr__or_relaxed(&p->finished[i], set);
+		any |= fr__load_relaxed(&p->finished[i]);
+	}
+	return any != 0;
+}
+
+/* The own cell i is said to be finished: hold its result. */
+static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
+{
+	struct fr_arena *a = p->arena;
+	struct fr__cell *c = fr__arena_cell(a, p->first_cell + i);
+	uint64_t word = look(c);
+	bool run;
+
+	if (state_of(word) != FR__CELL_DONE ||
+	    !step(c, word, cell_word(generation_of(word), attempt_of(word),
+				     FR__CELL_HELD, p->index,
+				     outcome_of(word))))
+		return 0; /* told twice */
+	run = outcome_of(word) == FR_TASK_DONE ||
+	      outcome_of(word) == FR_TASK_FAILED;
+	*r = (struct fr_result){
+		.id = task_id(p->first_cell + i, generation_of(word)),
+		.status = (enum fr_task_status)outcome_of(word),
+		.value = run ? c->value : -ECANCELED,
+		.kind = c->kind,
+		.attempt = attempt_of(word),
+		.data = fr__cell_result(a, c),
+		.len = run ? c->result_len : 0,
+		.worker.id = run ? c->worker : 0,
+	};
+	return r->len > a->geo.result_max ? -EBADMSG : 1;
+}
+
+int fr_collect(struct fr_process *p, int64_t wait_ns, struct fr_result *ret)
+{
+	struct fr__wait wait = {
+		.marks = FR__MARK_RESULT, .ready = result_ready, .ctx = p,
+	};
+	int64_t deadline = wait_ns > 0 ? fr__deadline(wait_ns) : 0;
+	int rc = fr__own(p), i;
+
+	while (rc >= 0) {
+		i = take_bit(p->finished, p->cell_words);
+		if (i >= 0) {
+			rc = hold(p, (uint32_t)i, ret);
+			if (rc == 1)
+				return 0;
+			continue;
+		}
+		/* as [TASK-6] */
+		if (fr__load_relaxed(&p->outstanding) == 0)
+			return -ENODATA;
+		if (wait_ns > 0 && deadline != FR__NEVER) {
+			wait_ns = deadline - fr__now_ns();
+			wait_ns = wait_ns > 0 ? wait_ns : 0;
+		}
+		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+		if (rc == -EAGAIN && deadline)
+			rc = -ETIMEDOUT;
+	}
+	return rc;
+}
+
+/* The own cell of a task id and its state word, or NULL. */
+static struct fr__cell *own_cell(const struct fr_process *p,
+				 struct fr_task_id id, uint64_t *word)
+{
+	uint32_t cell = (uint32_t)id.id;
+	struct fr__cell *c;
+
+	if (cell - p->first_cell >= p->cells)
+		return NULL;
+	c = fr__arena_cell(p->arena, cell);
+	*word = look(c);
+	return generation_of(*word) == id.id >> 32 ? c : NULL;
+}
+
+void fr_result_release(struct fr_process *p, struct fr_result *r)
+{
+	struct fr__cell *c;
+	uint64_t word;
+
+	if (fr__own(p) < 0)
+		return;
+	c = own_cell(p, r->id, &word);
+	if (!c || state_of(word) != FR__CELL_HELD ||
+	    !step(c, word, cell_word(generation_of(word), 0, FR__CELL_FREE, 0,
+				     0)))
+		return;
+	r->data = NULL;
+	give_back(p, (uint32_t)r->id.id - p->first_cell);
+}
+
+int fr_task_cancel(struct fr_process *p, struct fr_task_id id)
+{
+	struct fr__cell *c;
+	uint64_t word, done;
+	int rc = fr__own(p);
+
+	if (rc < 0)
+		return rc;
+	for (;;) {
+		c = own_cell(p, id, &word);
+		if (!c || state_of(word) == FR__CELL_FREE)
+			return -ESRCH;
+		if (state_of(word) == FR__CELL_TAKEN)
+			return -EBUSY;
+		if (state_of(word) != FR__CELL_QUEUED)
+			return -EALREADY;
+		done = cell_word(generation_of(word), attempt_of(word),
+				 FR__CELL_DONE, p->index, FR_TASK_CANCELLED);
+		if (step(c, word, done)) {
+			tell(p->arena, (uint32_t)id.id, done, fr_self(p));
+			return 0;
+		}
+	}
+}
+
+unsigned fr_outstanding(const struct fr_process *p)
+{
+	/* as [TASK-6] */
+	return fr__load_relaxed(&p->outstanding);
+}
+
+/* ---- the worker ---- */
+
+/* Take one task that is really there: 1, 0 none, -EBADMSG. */
+static int take_one(struct fr_process *p, struct fr_task *task,
+		    struct fr_reply *reply)
+{
+	struct fr_arena *a = p->arena;
+	uint32_t cell, g;
+	int rc;
+
+	for (;;) {
+		struct fr__cell *c;
+		uint64_t word, taken;
+
+		rc = fr__taskring_take(&a->tasks, &p->slot->taking, &cell, &g);
+		if (rc <= 0)
+			return rc;
+		if (cell >= fr__cells(a))
+			return -EBADMSG;
+		c = fr__arena_cell(a, cell);
+		word = look(c);
+		if (state_of(word) != FR__CELL_QUEUED ||
+		    (generation_of(word) & 0xffff) != g)
+			continue; /* cancelled, or a doubled entry */
+		taken = cell_word(generation_of(word), attempt_of(word) + 1,
+				  FR__CELL_TAKEN, p->index, 0);
+		if (!step(c, word, taken))
+			continue;
+		p->in_hand = cell + 1;
+		p->in_hand_state = taken;
+		*task = (struct fr_task){
+			.arg = fr__cell_arg(c),
+			.len = c->arg_len,
+			.kind = c->kind,
+			.attempt = attempt_of(taken),
+			.id = task_id(cell, generation_of(word)),
+			.from.id = c->from,
+		};
+		*reply = (struct fr_reply){
+			.data = fr__cell_result(a, c),
+			.max = a->geo.result_max,
+		};
+		if (task->len <= a->geo.arg_max)
+			return 1;
+		fr_complete(p, -EBADMSG, reply);
+	}
+}
+
+struct take_wait {
+	struct fr_process *p;
+	struct fr_task *task;
+	struct fr_reply *reply;
+	bool slept;
+};
+
+static int take_ready(void *ctx)
+{
+	struct take_wait *w = ctx;
+
+	return take_one(w->p, w->task, w->reply);
+}
+
+static void take_arm(void *ctx, bool on)
+{
+	struct take_wait *w = ctx;
+
+	w->slept |= on;
+	fr__task_arm(w->p, on);
+}
+
+int fr_take(struct fr_process *p, int64_t wait_ns, struct fr_task *task,
+	    struct fr_reply *reply)
+{
+	struct take_wait ctx = {p, task, reply, false};
+	struct fr__wait wait = {
+		.marks = FR__MARK_TASK,
+		.ready = take_ready,
+		.arm = take_arm,
+		.ctx = &ctx,
+	};
+	int rc = fr__own(p);
+
+	if (rc == 0 && p->in_hand)
+		rc = -EBUSY;
+	if (rc == 0)
+		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+	if (ctx.slept)
+		fr__task_pass_on(p->arena);
+	return rc < 0 ? rc : 0;
+}
+
+int fr_complete(struct fr_process *p, int value, const struct fr_reply *reply)
+{
+	struct fr_arena *a = p->arena;
+	uint32_t cell = p->in_hand - 1;
+	struct fr_addr from;
+	struct fr__cell *c;
+	uint64_t done;
+	int rc = fr__own(p);
+
+	if (rc < 0)
+		return rc;
+	if (p->in_hand == 0 || reply->len > a->geo.result_max)
+		return -EINVAL;
+	c = fr__arena_cell(a, cell);
+	c->result_len = (uint32_t)reply->len;
+	c->value = value;
+	c->worker = fr_self(p).id;
+	from.id = c->from;
+	done = cell_word(generation_of(p->in_hand_state),
+			 attempt_of(p->in_hand_state), FR__CELL_DONE, p->index,
+			 value < 0 ? FR_TASK_FAILED : FR_TASK_DONE);
+	p->in_hand = 0;
+	if (step(c, p->in_hand_state, done))
+		tell(a, cell, done, from);
+	return 0;
+}
+
+/* ---- leaving and recovery ---- */
+
+void fr__tasks_drop(const struct fr_arena *a, unsigned slot)
+{
+	uint32_t i;
+
+	for (i = 0; i < fr__cells_of(a, slot); i++) {
+		struct fr__cell *c = fr__arena_cell(a, fr__first_cell(a, slot) +
+						       i);
+		uint64_t word = look(c);
+
+		/* A TAKEN one is freed by who finishes it. */
+		while (state_of(word) != FR__CELL_FREE &&
+		       state_of(word) != FR__CELL_TAKEN &&
+		       !step(c, word, cell_word(generation_of(word), 0,
+						FR__CELL_FREE, 0, 0)))
+			word = look(c);
+	}
+}
+
+void fr__tasks_leave(struct fr_process *p)
+{
+	struct fr_reply none = {0};
+
+	if (p->in_hand)
+		fr_complete(p, -ECANCELED, &none);
+	fr__tasks_drop(p->arena, p->index);
+	fr__task_pass_on(p->arena);
+}
+
+void fr__tasks_recover(const struct fr_arena *a, unsigned slot)
+{
+	uint32_t cell;
+
+	for (cell = 0; cell < fr__cells(a); cell++) {
+		struct fr__cell *c = fr__arena_cell(a, cell);
+		uint64_t word = look(c), to;
+		unsigned n = attempt_of(word);
+		struct fr_addr from = {c->from};
+
+		if (owner_of(word) != slot)
+			continue;
+		if (state_of(word) == FR__CELL_DONE) {
+			tell(a, cell, word, from);
+		} else if (state_of(word) == FR__CELL_TAKEN &&
+			   n >= ATTEMPTS_MAX) {
+			to = cell_word(generation_of(word), n, FR__CELL_DONE,
+				       slot, FR_TASK_BURIED);
+			if (step(c, word, to))
+				tell(a, cell, to, from);
+		} else if (state_of(word) == FR__CELL_TAKEN) {
+			to = cell_word(generation_of(word), n, FR__CELL_QUEUED,
+				       fr__slot_of_cell(a, cell), 0);
+			if (step(c, word, to))
+				fr__taskring_push(&a->tasks, cell,
+						  generation_of(word));
+			wake_one(a);
+		}
+	}
+	/* An entry that it had taken out, its cell still QUEUED. */
+	fr__taskring_push_again(&a->tasks, &a->slots[slot].taking);
+	fr__task_pass_on(a);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The task ring: many producers, many consumers, words of 64 bits.
+ *
+ * A position counts words from the start of time; word = position mod N, lap =
+ * position / N. A word is either
+ *
+ *	EMPTY(lap)		lap times an odd constant, compared whole
+ *	cell, generation, lap	an entry
+ *
+ * Push						Take
+ *  t = tail; word t EMPTY(lap)?			 h = head; word h an entry of lap?
+ *  CAS EMPTY(lap) -> entry			 note it in *taking
+ *  CAS tail t -> t+1				 CAS entry -> EMPTY(lap+1)
+ *						 CAS head h -> h+1
+ *
+ * Each is one CAS of a whole word, so nothing is ever half done. tail and head
+ * are moved by whoever finds that they lag. An entry is a hint: it counts only
+ * when the cell's own state says so, so one that is doubled or stale harms
+ * nobody, and one may be pushed again whenever it might have been lost.
+ *
+ * Invariants: head <= tail + 1 <= head + N + 1; tail and head lag by at most
+ * one word; words between head and tail are entries of their lap.
+ *
+ * Progress: lock-free on both sides.
+ *
+ * A death leaves: before the CAS nothing; after a push's CAS a tail that lags
+ * (helped); after a take's CAS an entry in no ring, noted in the dead one's
+ * *taking: recovery pushes it again.
+ *
+ * A word that comes round to the same value needs 2^23 laps, and is then as
+ * good as the one that was read.
+ */
+#include "taskring.h"
+
+#include <errno.h>
+
+#define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd */
+#define LAP_BITS 23
+#define ENTRY (UINT64_C(1) << 63)
+
+/* entry (1 bit) | cell (24) | generation (16) | lap (23), XOR secret */
+static inline uint64_t entry(const struct fr__taskring *r, uint32_t cell,
+			     uint32_t generation, uint64_t lap)
+{
+	return (ENTRY |
+		(uint64_t)cell << (FR__CELL_GENERATION_BITS + LAP_BITS) |
+		(uint64_t)(generation & 0xffff) << LAP_BITS |
+		(lap & ((1u << LAP_BITS) - 1))) ^
+	       r->secret;
+}
+
+/* Never with ENTRY's bit, so never like an entry. */
+static inline uint64_t empty(const struct fr__taskring *r, uint64_t lap)
+{
+	return (lap * SPREAD & ~ENTRY) ^ r->secret;
+}
+
+static inline bool is_entry(const struct fr__taskring *r, uint64_t word,
+			    uint64_t lap)
+{
+	uint64_t plain = word ^ r->secret;
+
+	return (plain & ENTRY) && ((plain ^ lap) & ((1u << LAP_BITS) - 1)) == 0;
+}
+
+static inline uint32_t cell_of(uint64_t plain)
+{
+	return plain >> (FR__CELL_GENERATION_BITS + LAP_BITS) &
+	       ((1u << FR__CELL_BITS) - 1);
+}
+
+void fr__taskring_map(struct fr__taskring *r, struct fr__taskring_ctl *ctl,
+		      void *words, uint32_t count, uint64_t secret)
+{
+	r->ctl = ctl;
+	r->words = words;
+	r->mask = count - 1;
+	r->shift = (unsigned)__builtin_ctz(count);
+	r->secret = secret;
+}
+
+void fr__taskring_init(const struct fr__taskring *r, uint64_t start)
+{
+	uint64_t p;
+
+	for (p = start; p != start + r->mask + 1; p++)
+		/* [TASKRING-1] relaxed: nobody else sees the arena yet. */
+		fr__store_relaxed(&r->words[p & r->mask],
+				  empty(r, p >> r->shift));
+	/* as [TASKRING-1] */
+	fr__store_relaxed(&r->ctl->tail, start);
+	fr__store_relaxed(&r->ctl->head, start);
+}
+
+/* Move a counter over the word at position, if nobody has. */
+static inline void advance(struct fr__a64 *counter, uint64_t position)
+{
+	/* [TASKRING-2] acq_rel: counter moved -> who reads it sees the word
+	 * changed. Pairs with [TASKRING-3]. Without it: the ring could look
+	 * full or empty when it is not. */
+	fr__cas_acq_rel(counter, &position, position + 1);
+}
+
+static inline uint64_t at(const struct fr__a64 *counter)
+{
+	/* [TASKRING-3] acquire: counter -> the words it moved over. Pairs with
+	 * [TASKRING-2]. Without it: see there. */
+	return fr__load_acquire(counter);
+}
+
+static inline uint64_t look(const struct fr__taskring *r, uint64_t position)
+{
+	/* [TASKRING-4] seq_cst: entry -> what its pusher wrote; and the last
+	 * look before sleeping. Pairs with [TASKRING-5] and [TASKRING-6].
+	 * Without it: a cell is read half filled. */
+	return fr__load_sc(&r->words[position & r->mask]);
+}
+
+int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
+		      uint32_t generation)
+{
+	unsigned lost = 0;
+
+	while (lost < 1000) {
+		uint64_t t = at(&r->ctl->tail), lap = t >> r->shift;
+		uint64_t seen = look(r, t), free = empty(r, lap);
+
+		if (seen == free) {
+			/* [TASKRING-5] seq_cst: cell filled -> entry -> the
+			 * look for idle takers. Pairs with [TASKRING-4] and
+			 * [TASK-2]. Without it: we miss the idle mark while
+			 * the taker misses the entry. */
+			if (!fr__cas_sc(&r->words[t & r->mask], &seen,
+					entry(r, cell, generation, lap)))
+				continue;
+			advance(&r->ctl->tail, t);
+			return 0;
+		}
+		if (is_entry(r, seen, lap) || seen == empty(r, lap + 1))
+			advance(&r->ctl->tail, t);
+		else if (at(&r->ctl->tail) != t)
+			continue;
+		else if (lap > 0 && is_entry(r, seen, lap - 1))
+			return -EAGAIN;
+		else
+			lost++;
+	}
+	return -EBADMSG;
+}
+
+int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
+		      uint32_t *cell, uint32_t *generation)
+{
+	unsigned lost = 0;
+
+	while (lost < 1000) {
+		uint64_t h = at(&r->ctl->head), lap = h >> r->shift;
+		uint64_t seen = look(r, h), plain = seen ^ r->secret;
+
+		if (is_entry(r, seen, lap)) {
+			/* [TASKRING-7] relaxed: read only once we are proven
+			 * dead, and before the CAS in our own order of stores
+			 * by [TASKRING-6]. */
+			fr__store_relaxed(taking, plain);
+			/* [TASKRING-6] seq_cst: *taking -> the entry gone;
+			 * entry -> the cell. Pairs with [TASKRING-4]. Without
+			 * it: an entry is gone and nobody knows by whom. */
+			if (!fr__cas_sc(&r->words[h & r->mask], &seen,
+					empty(r, lap + 1)))
+				continue;
+			advance(&r->ctl->head, h);
+			*cell = cell_of(plain);
+			*generation = plain >> LAP_BITS & 0xffff;
+			return 1;
+		}
+		if (seen == empty(r, lap + 1))
+			advance(&r->ctl->head, h);
+		else if (at(&r->ctl->head) != h)
+			continue;
+		else if (seen == empty(r, lap))
+			return 0;
+		else
+			lost++;
+	}
+	return -EBADMSG;
+}
+
+void fr__taskring_push_again(const struct fr__taskring *r,
+			     const struct fr__a64 *taking)
+{
+	/* as [TASKRING-7]: its writer is dead */
+	uint64_t plain = fr__load_relaxed(taking);
+
+	if (plain & ENTRY)
+		fr__taskring_push(r, cell_of(plain), plain >> LAP_BITS & 0xffff);
+}
+
+bool fr__taskring_any(const struct fr__taskring *r)
+{
+	uint64_t h;
+	unsigned tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		h = at(&r->ctl->head);
+		if (is_entry(r, look(r, h), h >> r->shift))
+			return true;
+		if (look(r, h) != empty(r, (h >> r->shift) + 1))
+			return false;
+		advance(&r->ctl->head, h);
+	}
+	return true;
+}

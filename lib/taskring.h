@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The task ring: many push, many take, words of 64 bits. Knows nothing of
+ * tasks: an entry is a cell number and some bits of its generation. See
+ * taskring.c.
+ */
+#ifndef FR_LIB_TASKRING_H
+#define FR_LIB_TASKRING_H
+
+#include "layout.h"
+
+struct fr__taskring {
+	struct fr__taskring_ctl *ctl;
+	struct fr__a64 *words;
+	uint64_t mask;
+	unsigned shift;
+	uint64_t secret;
+};
+
+#define FR__CELL_BITS 24
+#define FR__CELL_GENERATION_BITS 16
+
+void fr__taskring_map(struct fr__taskring *r, struct fr__taskring_ctl *ctl,
+		      void *words, uint32_t count, uint64_t secret);
+void fr__taskring_init(const struct fr__taskring *r, uint64_t start_position);
+
+/* 0, or -EAGAIN full, -EBADMSG damaged. */
+int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
+		      uint32_t generation);
+/*
+ * Take one entry: 1, 0 there is none, -EBADMSG damaged. *taking is written with
+ * the word before it is taken.
+ */
+int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
+		      uint32_t *cell, uint32_t *generation);
+/* Push the entry that *taking holds once more, if it holds one. */
+void fr__taskring_push_again(const struct fr__taskring *r,
+			     const struct fr__a64 *taking);
+/* Is there an entry? A look only. */
+bool fr__taskring_any(const struct fr__taskring *r);
+
+#endif
