@@ -30,6 +30,7 @@
  *	tail is a record's border, and so are head and unit 0
  *	units from the true end up to head + N: FREE, or being freed, in order
  *	a border between not free and free is a record's header (header last)
+ *	head <= every open claim that the consumer has passed; head <= next
  *	a tag's lap is that of its position; 1 <= n <= units to the lap's end
  *
  * Receiving out of order: while claims are open in front, what is delivered is
@@ -369,6 +370,8 @@ static int free_up_to(const struct fr__ring *r, struct fr__reader *rd,
 	fr__store_release(&r->ctl->head, head);
 	rd->freed += (uint32_t)(head - p);
 	rd->head = head;
+	if (rd->next < head) /* we had gone back to a claim before it */
+		rd->next = head;
 	while (p != head) {
 		/* as [RING-16], a load: our own tags */
 		uint64_t plain = fr__load_relaxed(&fr__ring_at(r, p)->tag) ^
@@ -383,11 +386,19 @@ static int free_up_to(const struct fr__ring *r, struct fr__reader *rd,
 	return 0;
 }
 
-/* How far head may go: over all that is DONE or DEAD from p on. */
+/* How far head may go from p: over all that is DONE or DEAD, but not past a
+ * claim that was open when we passed it. That may be DEAD by now, and what its
+ * owner sent behind it is still to be gone back to. */
 static uint64_t border_from(const struct fr__ring *r,
 			    const struct fr__reader *rd, uint64_t p)
 {
-	while (p < rd->next) {
+	uint64_t limit = rd->next;
+	unsigned i;
+
+	for (i = 0; i < rd->blocked; i++)
+		if (rd->open[i].position < limit)
+			limit = rd->open[i].position;
+	while (p < limit) {
 		uint64_t plain = peek(r, p) ^ r->secret;
 
 		if (!is_record(r, plain, p) || state_of(plain) < DONE)
@@ -492,8 +503,10 @@ int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 		uint64_t plain = fr__load_relaxed(
 			&fr__ring_at(r, positions[i])->tag) ^ r->secret;
 
-		if (positions[i] >= rd->next || !is_record(r, plain, positions[i]) ||
-		    (state_of(plain) != READY && state_of(plain) != HELD))
+		/* Delivered, that is READY before next, or HELD anywhere. */
+		if (!is_record(r, plain, positions[i]) ||
+		    !(state_of(plain) == HELD ||
+		      (state_of(plain) == READY && positions[i] < rd->next)))
 			return -EBADMSG;
 		if (positions[i] == p)
 			p += units_of(plain);

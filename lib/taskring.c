@@ -19,8 +19,9 @@
  * when the cell's own state says so, so one that is doubled or stale harms
  * nobody, and one may be pushed again whenever it might have been lost.
  *
- * Invariants: head <= tail + 1 <= head + N + 1; tail and head lag by at most
- * one word; words between head and tail are entries of their lap.
+ * Invariants: tail and head each lag by at most one word; words between the true
+ * head and the true tail are entries of their lap. Neither waits for the other:
+ * when head lags, the word under it may be the next lap's entry by now.
  *
  * Progress: lock-free on both sides.
  *
@@ -62,6 +63,14 @@ static inline bool is_entry(const struct fr__taskring *r, uint64_t word,
 	uint64_t plain = word ^ r->secret;
 
 	return (plain & ENTRY) && ((plain ^ lap) & ((1u << LAP_BITS) - 1)) == 0;
+}
+
+/* Has the entry of this lap been taken? Tail does not wait for head: the word
+ * may hold the next lap's entry already. */
+static inline bool is_taken(const struct fr__taskring *r, uint64_t word,
+			    uint64_t lap)
+{
+	return word == empty(r, lap + 1) || is_entry(r, word, lap + 1);
 }
 
 static inline uint32_t cell_of(uint64_t plain)
@@ -174,7 +183,7 @@ int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 			*generation = plain >> LAP_BITS & 0xffff;
 			return 1;
 		}
-		if (seen == empty(r, lap + 1))
+		if (is_taken(r, seen, lap))
 			advance(&r->ctl->head, h);
 		else if (at(&r->ctl->head) != h)
 			continue;
@@ -202,12 +211,16 @@ bool fr__taskring_any(const struct fr__taskring *r)
 	unsigned tries;
 
 	for (tries = 0; tries < 1000; tries++) {
+		uint64_t seen;
+
 		h = at(&r->ctl->head);
-		if (is_entry(r, look(r, h), h >> r->shift))
+		seen = look(r, h);
+		if (is_entry(r, seen, h >> r->shift))
 			return true;
-		if (look(r, h) != empty(r, (h >> r->shift) + 1))
+		if (is_taken(r, seen, h >> r->shift))
+			advance(&r->ctl->head, h);
+		else if (at(&r->ctl->head) == h)
 			return false;
-		advance(&r->ctl->head, h);
 	}
 	return true;
 }

@@ -1,0 +1,781 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record ring and the task ring, alone: one thread plays every part, so
+ * that each step stands where the test puts it.
+ */
+#include "harness.h"
+
+#include "ring.h"
+#include "taskring.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNITS 64u
+#define SECRET UINT64_C(0x123456789abcdef1)
+
+struct fixture {
+	struct fr__ring ring;
+	struct fr__reader reader;
+	struct fr__ring_ctl ctl;
+	_Alignas(64) unsigned char units[UNITS * FR__UNIT];
+};
+
+static void start_at(struct fixture *f, uint64_t position)
+{
+	memset(f, 0, sizeof(*f));
+	fr__ring_map(&f->ring, &f->ctl, f->units, UNITS, SECRET);
+	fr__ring_init(&f->ring, position);
+	fr__reader_init(&f->reader, &f->ring);
+}
+
+static void fill(struct fixture *f, uint64_t at, size_t len, unsigned char c)
+{
+	unsigned char body[UNITS * FR__UNIT];
+	struct fr__record *rec = fr__ring_at(&f->ring, at);
+
+	memset(body, c, len);
+	rec->len = (uint32_t)len;
+	fr__ring_copy_in(rec, body, len);
+}
+
+/* Claim, write, publish, advance; the claim's answer. */
+static int put(struct fixture *f, unsigned owner, size_t len, unsigned char c)
+{
+	uint32_t n = fr__ring_units(len);
+	uint64_t at;
+	int rc = fr__ring_claim(&f->ring, owner, n, &at);
+
+	if (rc < 0)
+		return rc;
+	fill(f, at, len, c);
+	fr__ring_publish(&f->ring, owner, at, n);
+	fr__ring_advance(&f->ring, at, n);
+	return 0;
+}
+
+static uint64_t claim(struct fixture *f, unsigned owner, uint32_t n)
+{
+	uint64_t at;
+
+	assert_int_equal(fr__ring_claim(&f->ring, owner, n, &at), 0);
+	return at;
+}
+
+/* The next record is this; its position. */
+static uint64_t next_is(struct fixture *f, unsigned owner, size_t len,
+			unsigned char c)
+{
+	const struct fr__record *rec;
+	unsigned who;
+	uint64_t at;
+	size_t i;
+
+	assert_int_equal(fr__ring_next(&f->ring, &f->reader, &at, &who), 1);
+	rec = fr__ring_at(&f->ring, at);
+	assert_int_equal(who, owner);
+	assert_int_equal(rec->len, len);
+	for (i = 0; i < len; i++)
+		assert_int_equal(rec->body[i], c);
+	return at;
+}
+
+static void get(struct fixture *f, unsigned owner, size_t len, unsigned char c)
+{
+	uint64_t at = next_is(f, owner, len, c);
+
+	assert_int_equal(fr__ring_release(&f->ring, &f->reader, at), 0);
+}
+
+static void none(struct fixture *f)
+{
+	unsigned who;
+	uint64_t at;
+
+	assert_int_equal(fr__ring_next(&f->ring, &f->reader, &at, &who), 0);
+}
+
+static void sound(struct fixture *f)
+{
+	const char *wrong = fr__ring_check(&f->ring);
+
+	if (wrong)
+		fail_msg("%s", wrong);
+}
+
+static void a_record_comes_out_as_it_went_in(void **state)
+{
+	struct fixture f;
+	size_t len;
+
+	(void)state;
+	start_at(&f, 0);
+	for (len = 0; len <= fr__ring_body_max(&f.ring); len++) {
+		assert_int_equal(put(&f, 7, len, (unsigned char)len), 0);
+		get(&f, 7, len, (unsigned char)len);
+		sound(&f);
+	}
+	none(&f);
+}
+
+static void forty_bytes_take_one_unit_and_one_more_takes_two(void **state)
+{
+	(void)state;
+	assert_int_equal(fr__ring_units(0), 1);
+	assert_int_equal(fr__ring_units(40), 1);
+	assert_int_equal(fr__ring_units(41), 2);
+	assert_int_equal(fr__ring_units(104), 2);
+	assert_int_equal(fr__ring_units(105), 3);
+}
+
+static void a_full_ring_says_so_and_an_emptied_one_takes_again(void **state)
+{
+	struct fixture f;
+	unsigned i;
+
+	(void)state;
+	start_at(&f, 0);
+	for (i = 0; i < UNITS; i++)
+		assert_int_equal(put(&f, 1, 8, (unsigned char)i), 0);
+	assert_int_equal(put(&f, 1, 8, 0), -EAGAIN);
+	get(&f, 1, 8, 0);
+	assert_int_equal(put(&f, 1, 8, 64), 0);
+	assert_int_equal(put(&f, 1, 8, 0), -EAGAIN);
+	for (i = 1; i <= UNITS; i++)
+		get(&f, 1, 8, (unsigned char)i);
+	none(&f);
+	sound(&f);
+}
+
+static void claim_pads_a_record_that_would_wrap(void **state)
+{
+	struct fixture f;
+	unsigned i;
+
+	(void)state;
+	start_at(&f, 0);
+	for (i = 0; i < UNITS - 2; i++) {
+		assert_int_equal(put(&f, 1, 8, 1), 0);
+		get(&f, 1, 8, 1);
+	}
+	assert_int_equal(put(&f, 1, 150, 9), 0); /* three units, two left */
+	assert_true(f.reader.next == UNITS - 2);
+	assert_true(next_is(&f, 1, 150, 9) == UNITS);
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, UNITS), 0);
+	none(&f);
+	sound(&f);
+}
+
+static void the_largest_record_fits_wherever_the_ring_stands(void **state)
+{
+	struct fixture f;
+	size_t most;
+	unsigned i;
+
+	(void)state;
+	start_at(&f, 0);
+	most = fr__ring_body_max(&f.ring);
+	for (i = 0; i < 3 * UNITS; i++) {
+		assert_int_equal(put(&f, 1, most, 5), 0);
+		get(&f, 1, most, 5);
+		assert_int_equal(put(&f, 1, 0, 0), 0); /* shift by one */
+		get(&f, 1, 0, 0);
+	}
+	sound(&f);
+}
+
+static void any_start_position_does(void **state)
+{
+	static const uint64_t starts[] = {
+		1, UNITS - 1, UNITS, (UINT64_C(1) << 32) * UNITS - 5,
+		(UINT64_C(1) << 38) - 1, UINT64_C(1) << 63,
+		UINT64_MAX - 10 * UNITS * 3,
+	};
+	struct fixture f;
+	unsigned i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
+		start_at(&f, starts[i]);
+		for (k = 0; k < 5 * UNITS; k++) {
+			assert_int_equal(put(&f, 3, k % 150, 1), 0);
+			assert_int_equal(put(&f, 4, k % 60, 2), 0);
+			get(&f, 3, k % 150, 1);
+			get(&f, 4, k % 60, 2);
+		}
+		sound(&f);
+	}
+}
+
+static void an_open_claim_holds_up_its_owner_only(void **state)
+{
+	struct fixture f;
+	uint64_t open;
+
+	(void)state;
+	start_at(&f, 0);
+	open = claim(&f, 1, 1);
+	fr__ring_advance(&f.ring, open, 1);
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	assert_int_equal(put(&f, 1, 8, 11), 0);
+	assert_int_equal(put(&f, 3, 8, 3), 0);
+	get(&f, 2, 8, 2);
+	get(&f, 3, 8, 3);
+	none(&f);
+	fill(&f, open, 8, 10);
+	fr__ring_publish(&f.ring, 1, open, 1);
+	get(&f, 1, 8, 10);
+	get(&f, 1, 8, 11);
+	none(&f);
+	sound(&f);
+}
+
+static void others_flow_past_an_open_claim_until_the_ring_is_full(void **state)
+{
+	struct fixture f;
+	uint64_t open;
+	unsigned i;
+
+	(void)state;
+	start_at(&f, 10);
+	open = claim(&f, 1, 2);
+	fr__ring_advance(&f.ring, open, 2);
+	for (i = 0; i < UNITS - 2; i++) {
+		int rc = put(&f, 2 + i % 3, 8, (unsigned char)i);
+
+		if (rc == -EAGAIN)
+			break;
+		assert_int_equal(rc, 0);
+		get(&f, 2 + i % 3, 8, (unsigned char)i);
+	}
+	assert_int_equal(i, UNITS - 2);
+	assert_int_equal(put(&f, 2, 8, 0), -EAGAIN);
+	fill(&f, open, 100, 9);
+	fr__ring_publish(&f.ring, 1, open, 2);
+	get(&f, 1, 100, 9);
+	none(&f);
+	assert_int_equal(put(&f, 2, 8, 0), 0);
+	get(&f, 2, 8, 0);
+	sound(&f);
+}
+
+static void two_open_claims_close_in_either_order(void **state)
+{
+	struct fixture f;
+	uint64_t a, b;
+	int order;
+
+	(void)state;
+	for (order = 0; order < 2; order++) {
+		start_at(&f, UNITS - 3);
+		a = claim(&f, 1, 1);
+		fr__ring_advance(&f.ring, a, 1);
+		b = claim(&f, 2, 1);
+		fr__ring_advance(&f.ring, b, 1);
+		assert_int_equal(put(&f, 3, 8, 3), 0);
+		assert_int_equal(put(&f, 2, 8, 22), 0);
+		get(&f, 3, 8, 3);
+		none(&f);
+		fill(&f, order ? a : b, 8, order ? 1 : 2);
+		fr__ring_publish(&f.ring, order ? 1 : 2, order ? a : b, 1);
+		get(&f, order ? 1 : 2, 8, order ? 1 : 2);
+		if (!order)
+			get(&f, 2, 8, 22);
+		none(&f);
+		fill(&f, order ? b : a, 8, order ? 2 : 1);
+		fr__ring_publish(&f.ring, order ? 2 : 1, order ? b : a, 1);
+		get(&f, order ? 2 : 1, 8, order ? 2 : 1);
+		if (order)
+			get(&f, 2, 8, 22);
+		none(&f);
+		sound(&f);
+		assert_true(f.reader.head == f.reader.next);
+	}
+}
+
+static void a_held_record_is_not_delivered_again(void **state)
+{
+	struct fixture f;
+	uint64_t open, held;
+
+	(void)state;
+	start_at(&f, 0);
+	open = claim(&f, 1, 1);
+	fr__ring_advance(&f.ring, open, 1);
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	held = next_is(&f, 2, 8, 2);
+	fr__ring_cancel(&f.ring, 1, open, 1);
+	none(&f); /* went back over the cancelled claim, and past the held */
+	assert_int_equal(put(&f, 1, 8, 1), 0);
+	get(&f, 1, 8, 1);
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, held), 0);
+	none(&f);
+	sound(&f);
+	assert_true(f.ctl.head.raw == 3);
+}
+
+static void head_moves_past_where_we_went_back_to(void **state)
+{
+	struct fixture f;
+	uint64_t open, held, at;
+
+	(void)state;
+	start_at(&f, 0);
+	open = claim(&f, 1, 1);
+	fr__ring_advance(&f.ring, open, 1);
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	assert_int_equal(put(&f, 2, 8, 3), 0);
+	held = next_is(&f, 2, 8, 2);
+	fill(&f, open, 8, 1);
+	fr__ring_publish(&f.ring, 1, open, 1);
+	at = next_is(&f, 1, 8, 1); /* next stands before the held one */
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, at), 0);
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, held), 0);
+	get(&f, 2, 8, 3);
+	none(&f);
+	sound(&f);
+}
+
+static void head_does_not_pass_a_claim_cancelled_behind_our_back(void **state)
+{
+	struct fixture f;
+	uint64_t open, held;
+
+	(void)state;
+	start_at(&f, 0);
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	held = next_is(&f, 2, 8, 2);
+	open = claim(&f, 1, 1);
+	fr__ring_advance(&f.ring, open, 1);
+	assert_int_equal(put(&f, 1, 8, 11), 0);
+	none(&f); /* passes the claim, and its owner's next */
+	fr__ring_cancel(&f.ring, 1, open, 1);
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, held), 0);
+	get(&f, 1, 8, 11);
+	none(&f);
+	assert_true(f.ctl.head.raw == 3);
+	sound(&f);
+}
+
+static void records_are_released_in_any_order(void **state)
+{
+	struct fixture f;
+	uint64_t at[5];
+	unsigned i;
+
+	(void)state;
+	start_at(&f, 0);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(put(&f, 1, 8, (unsigned char)i), 0);
+	for (i = 0; i < 5; i++)
+		at[i] = next_is(&f, 1, 8, (unsigned char)i);
+	for (i = 4; i > 0; i--) {
+		assert_int_equal(fr__ring_release(&f.ring, &f.reader, at[i]),
+				 0);
+		assert_true(f.ctl.head.raw == 0);
+	}
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, at[0]), 0);
+	assert_true(f.ctl.head.raw == 5);
+	none(&f);
+	sound(&f);
+}
+
+static void a_record_is_released_once(void **state)
+{
+	struct fixture f;
+	uint64_t at;
+
+	(void)state;
+	start_at(&f, 0);
+	assert_int_equal(put(&f, 1, 8, 1), 0);
+	assert_int_equal(put(&f, 1, 8, 2), 0);
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, 0), -EBADMSG);
+	at = next_is(&f, 1, 8, 1);
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, at), 0);
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, at), -EBADMSG);
+	get(&f, 1, 8, 2);
+	sound(&f);
+}
+
+static void a_run_is_released_at_once(void **state)
+{
+	struct fixture f;
+	uint64_t at[8], open;
+	unsigned i;
+
+	(void)state;
+	start_at(&f, UNITS - 4);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(put(&f, 1, 8, (unsigned char)i), 0);
+	open = claim(&f, 2, 1);
+	fr__ring_cancel(&f.ring, 2, open, 1);
+	for (i = 4; i < 8; i++)
+		assert_int_equal(put(&f, 1, 8, (unsigned char)i), 0);
+	for (i = 0; i < 8; i++)
+		at[i] = next_is(&f, 1, 8, (unsigned char)i);
+	assert_int_equal(fr__ring_release_run(&f.ring, &f.reader, at, 8), 0);
+	assert_true(f.ctl.head.raw == UNITS + 5);
+	none(&f);
+	sound(&f);
+}
+
+/* A producer that is preempted before each of its steps. */
+static void a_producer_that_stops_anywhere_stops_nobody(void **state)
+{
+	struct fixture f;
+	uint64_t at;
+
+	(void)state;
+	/* Before it moves tail, its record not published. */
+	start_at(&f, 0);
+	claim(&f, 1, 1);
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	get(&f, 2, 8, 2);
+	/* Before it moves tail, its record published, consumed and freed. */
+	start_at(&f, 0);
+	at = claim(&f, 1, 1);
+	fill(&f, at, 8, 1);
+	fr__ring_publish(&f.ring, 1, at, 1);
+	get(&f, 1, 8, 1);
+	assert_true(f.ctl.tail.raw == 0);
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	get(&f, 2, 8, 2);
+	/* It moves tail much later. */
+	fr__ring_advance(&f.ring, at, 1);
+	assert_true(f.ctl.tail.raw == 2);
+	sound(&f);
+}
+
+static void tail_is_caught_up_at_the_lap_border(void **state)
+{
+	struct fixture f;
+	uint64_t at;
+
+	(void)state;
+	start_at(&f, UNITS - 1);
+	at = claim(&f, 1, 1);
+	fill(&f, at, 8, 1);
+	fr__ring_publish(&f.ring, 1, at, 1);
+	get(&f, 1, 8, 1);
+	assert_int_equal(put(&f, 2, 60, 2), 0);
+	get(&f, 2, 60, 2);
+	sound(&f);
+}
+
+static void the_dead_owners_claims_are_buried_and_no_others(void **state)
+{
+	struct fixture f;
+	uint64_t a, b, c;
+
+	(void)state;
+	start_at(&f, 60);
+	a = claim(&f, 1, 2);
+	fr__ring_advance(&f.ring, a, 2);
+	b = claim(&f, 2, 1);
+	fr__ring_advance(&f.ring, b, 1);
+	assert_int_equal(put(&f, 1, 8, 1), 0);
+	c = claim(&f, 1, 1); /* tail not moved over it */
+	(void)c;
+	assert_int_equal(fr__ring_bury(&f.ring, 1), 2);
+	get(&f, 1, 8, 1);
+	none(&f);
+	fill(&f, b, 8, 2);
+	fr__ring_publish(&f.ring, 2, b, 1);
+	get(&f, 2, 8, 2);
+	none(&f);
+	assert_true(f.reader.head == 65);
+	assert_int_equal(put(&f, 3, 8, 3), 0);
+	get(&f, 3, 8, 3);
+	sound(&f);
+}
+
+static void a_batch_arrives_whole(void **state)
+{
+	struct fixture f;
+	uint64_t at;
+
+	(void)state;
+	start_at(&f, 0);
+	at = claim(&f, 1, 4);
+	fill(&f, at, 8, 1);
+	fill(&f, at + 1, 60, 2);
+	fill(&f, at + 3, 8, 3);
+	fr__ring_prepare(&f.ring, 1, at + 3, 1);
+	fr__ring_prepare(&f.ring, 1, at + 1, 2);
+	assert_int_equal(put(&f, 2, 8, 9), 0);
+	get(&f, 2, 8, 9); /* nothing of the batch is there yet */
+	none(&f);
+	fr__ring_publish(&f.ring, 1, at, 1);
+	get(&f, 1, 8, 1);
+	get(&f, 1, 60, 2);
+	get(&f, 1, 8, 3);
+	none(&f);
+	sound(&f);
+}
+
+static void payload_that_looks_like_tags_misleads_nobody(void **state)
+{
+	struct fixture f;
+	uint64_t old[UNITS * 8];
+	unsigned i, k;
+
+	(void)state;
+	start_at(&f, 0);
+	/* Send the ring's own former contents through it, at every offset. */
+	for (k = 0; k < 4 * UNITS; k++) {
+		unsigned char body[500];
+		uint64_t at;
+		struct fr__record *rec;
+
+		memcpy(old, f.units, sizeof(old));
+		for (i = 0; i < sizeof(body); i++)
+			body[i] = ((unsigned char *)old)[(i + k * 8) %
+							 sizeof(old)];
+		at = claim(&f, 1, fr__ring_units(sizeof(body)));
+		rec = fr__ring_at(&f.ring, at);
+		rec->len = sizeof(body);
+		fr__ring_copy_in(rec, body, sizeof(body));
+		fr__ring_publish(&f.ring, 1, at, fr__ring_units(sizeof(body)));
+		if (k % 3)
+			fr__ring_advance(&f.ring, at,
+					 fr__ring_units(sizeof(body)));
+		assert_int_equal(put(&f, 2, k % 41, 7), 0);
+		{
+			unsigned who;
+			uint64_t got;
+
+			assert_int_equal(fr__ring_next(&f.ring, &f.reader,
+						       &got, &who), 1);
+			assert_true(got == at);
+			assert_memory_equal(fr__ring_at(&f.ring, got)->body,
+					    body, sizeof(body));
+			fr__ring_release(&f.ring, &f.reader, got);
+		}
+		get(&f, 2, k % 41, 7);
+		sound(&f);
+	}
+}
+
+static void a_damaged_tag_ends_in_an_error(void **state)
+{
+	struct fixture f;
+	unsigned bit, who;
+	uint64_t at;
+
+	(void)state;
+	for (bit = 0; bit < 64; bit++) {
+		start_at(&f, 0);
+		assert_int_equal(put(&f, 1, 8, 1), 0);
+		assert_int_equal(put(&f, 1, 8, 2), 0);
+		fr__ring_at(&f.ring, 0)->tag.raw ^= UINT64_C(1) << bit;
+		while (fr__ring_next(&f.ring, &f.reader, &at, &who) == 1)
+			fr__ring_release(&f.ring, &f.reader, at);
+		start_at(&f, 0);
+		fr__ring_at(&f.ring, 0)->tag.raw ^= UINT64_C(1) << bit;
+		assert_true(put(&f, 1, 8, 1) < 0);
+		start_at(&f, 0);
+		f.ctl.tail.raw ^= UINT64_C(1) << bit;
+		put(&f, 1, 8, 1);
+	}
+}
+
+static void the_next_consumer_goes_on_where_the_last_one_was(void **state)
+{
+	struct fixture f;
+	uint64_t open;
+
+	(void)state;
+	start_at(&f, 0);
+	open = claim(&f, 1, 1);
+	fr__ring_advance(&f.ring, open, 1);
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	assert_int_equal(put(&f, 2, 8, 3), 0);
+	next_is(&f, 2, 8, 2); /* held for ever */
+	fr__reader_init(&f.reader, &f.ring);
+	get(&f, 2, 8, 3);
+	fr__ring_cancel(&f.ring, 1, open, 1);
+	none(&f);
+	assert_true(f.ctl.head.raw == 3);
+	sound(&f);
+}
+
+/* ---- the task ring ---- */
+
+#define WORDS 8u
+
+struct tasks {
+	struct fr__taskring ring;
+	struct fr__taskring_ctl ctl;
+	struct fr__a64 words[WORDS];
+	struct fr__a64 taking;
+};
+
+static void tasks_at(struct tasks *t, uint64_t position)
+{
+	memset(t, 0, sizeof(*t));
+	fr__taskring_map(&t->ring, &t->ctl, t->words, WORDS, SECRET);
+	fr__taskring_init(&t->ring, position);
+}
+
+static void take_is(struct tasks *t, uint32_t cell, uint32_t generation)
+{
+	uint32_t c, g;
+
+	assert_int_equal(fr__taskring_take(&t->ring, &t->taking, &c, &g), 1);
+	assert_int_equal(c, cell);
+	assert_int_equal(g, generation & 0xffff);
+}
+
+static void entries_come_out_in_order_over_many_laps(void **state)
+{
+	static const uint64_t starts[] = {
+		0, WORDS - 1, (UINT64_C(1) << 23) * WORDS - 3,
+		UINT64_MAX - 1000 * WORDS,
+	};
+	struct tasks t;
+	uint32_t c, g;
+	unsigned i, k;
+
+	(void)state;
+	for (k = 0; k < sizeof(starts) / sizeof(*starts); k++) {
+		tasks_at(&t, starts[k]);
+		for (i = 0; i < 100; i++) {
+			assert_false(fr__taskring_any(&t.ring));
+			assert_int_equal(fr__taskring_push(&t.ring, i, i + 7),
+					 0);
+			assert_int_equal(
+				fr__taskring_push(&t.ring, i + 1, ~i), 0);
+			assert_true(fr__taskring_any(&t.ring));
+			take_is(&t, i, i + 7);
+			take_is(&t, i + 1, ~i);
+			assert_int_equal(fr__taskring_take(&t.ring, &t.taking,
+							   &c, &g), 0);
+		}
+	}
+}
+
+static void a_full_task_ring_says_so(void **state)
+{
+	struct tasks t;
+	unsigned i;
+
+	(void)state;
+	tasks_at(&t, 5);
+	for (i = 0; i < WORDS; i++)
+		assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
+	assert_int_equal(fr__taskring_push(&t.ring, 0, 1), -EAGAIN);
+	take_is(&t, 0, 1);
+	assert_int_equal(fr__taskring_push(&t.ring, 9, 1), 0);
+	assert_int_equal(fr__taskring_push(&t.ring, 0, 1), -EAGAIN);
+	for (i = 1; i < WORDS; i++)
+		take_is(&t, i, 1);
+	take_is(&t, 9, 1);
+}
+
+static void a_counter_that_lags_is_moved_by_the_next(void **state)
+{
+	struct tasks t;
+
+	(void)state;
+	tasks_at(&t, 0);
+	assert_int_equal(fr__taskring_push(&t.ring, 1, 1), 0);
+	t.ctl.tail.raw = 0; /* as after a death behind the CAS */
+	assert_int_equal(fr__taskring_push(&t.ring, 2, 1), 0);
+	take_is(&t, 1, 1);
+	t.ctl.head.raw = 0;
+	take_is(&t, 2, 1);
+	t.ctl.head.raw = 1;
+	assert_false(fr__taskring_any(&t.ring));
+	assert_int_equal(fr__taskring_push(&t.ring, 3, 1), 0);
+	take_is(&t, 3, 1);
+}
+
+static void a_head_that_lags_is_passed_by_the_next_lap(void **state)
+{
+	struct tasks t;
+	unsigned i;
+
+	(void)state;
+	tasks_at(&t, 0);
+	assert_int_equal(fr__taskring_push(&t.ring, 0, 1), 0);
+	take_is(&t, 0, 1);
+	t.ctl.head.raw = 0; /* its taker has not moved it yet */
+	for (i = 1; i <= WORDS; i++)
+		assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
+	t.ctl.head.raw = 0;
+	assert_true(fr__taskring_any(&t.ring));
+	t.ctl.head.raw = 0;
+	for (i = 1; i <= WORDS; i++)
+		take_is(&t, i, 1);
+	assert_false(fr__taskring_any(&t.ring));
+}
+
+static void what_a_dead_taker_had_is_pushed_again(void **state)
+{
+	struct tasks t;
+
+	(void)state;
+	tasks_at(&t, 0);
+	fr__taskring_push_again(&t.ring, &t.taking); /* nothing noted */
+	assert_false(fr__taskring_any(&t.ring));
+	assert_int_equal(fr__taskring_push(&t.ring, 5, 77), 0);
+	take_is(&t, 5, 77);
+	fr__taskring_push_again(&t.ring, &t.taking);
+	take_is(&t, 5, 77);
+}
+
+static void a_damaged_word_ends_in_an_error(void **state)
+{
+	struct tasks t;
+	uint32_t c, g;
+	unsigned bit;
+
+	(void)state;
+	for (bit = 0; bit < 63; bit++) {
+		tasks_at(&t, 0);
+		t.words[0].raw ^= UINT64_C(1) << bit;
+		assert_true(fr__taskring_push(&t.ring, 1, 1) < 0 ||
+			    t.ctl.tail.raw != 0);
+		tasks_at(&t, 0);
+		t.words[0].raw ^= UINT64_C(1) << bit;
+		assert_true(fr__taskring_take(&t.ring, &t.taking, &c, &g) <=
+			    0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_record_comes_out_as_it_went_in),
+		TEST(forty_bytes_take_one_unit_and_one_more_takes_two),
+		TEST(a_full_ring_says_so_and_an_emptied_one_takes_again),
+		TEST(claim_pads_a_record_that_would_wrap),
+		TEST(the_largest_record_fits_wherever_the_ring_stands),
+		TEST(any_start_position_does),
+		TEST(an_open_claim_holds_up_its_owner_only),
+		TEST(others_flow_past_an_open_claim_until_the_ring_is_full),
+		TEST(two_open_claims_close_in_either_order),
+		TEST(a_held_record_is_not_delivered_again),
+		TEST(head_moves_past_where_we_went_back_to),
+		TEST(head_does_not_pass_a_claim_cancelled_behind_our_back),
+		TEST(records_are_released_in_any_order),
+		TEST(a_record_is_released_once),
+		TEST(a_run_is_released_at_once),
+		TEST(a_producer_that_stops_anywhere_stops_nobody),
+		TEST(tail_is_caught_up_at_the_lap_border),
+		TEST(the_dead_owners_claims_are_buried_and_no_others),
+		TEST(a_batch_arrives_whole),
+		TEST(payload_that_looks_like_tags_misleads_nobody),
+		TEST(a_damaged_tag_ends_in_an_error),
+		TEST(the_next_consumer_goes_on_where_the_last_one_was),
+		TEST(entries_come_out_in_order_over_many_laps),
+		TEST(a_full_task_ring_says_so),
+		TEST(a_counter_that_lags_is_moved_by_the_next),
+		TEST(a_head_that_lags_is_passed_by_the_next_lap),
+		TEST(what_a_dead_taker_had_is_pushed_again),
+		TEST(a_damaged_word_ends_in_an_error),
+	};
+
+	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
+}
