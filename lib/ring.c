@@ -300,7 +300,8 @@ void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len)
 		done += left;
 	}
 #else
-	memcpy(rec->body, body, len);
+	if (len > 0) /* body may be NULL then */
+		memcpy(rec->body, body, len);
 #endif
 }
 
