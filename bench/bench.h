@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The benchmark's parts and what passes between them.
+ *
+ *	main.c    rounds in turn: A B A B ...; options.c: what was asked for
+ *	run.c     one trial: fork, pin, start together, watch, end
+ *	drive.h   what the processes of a trial do, the same for every peer
+ *	peer_*.c  how messages go from one process to another
+ *	stats.c report.c machine.c	figures, table and JSON, the machine
+ *
+ * A case is a workload with its size, processes and placement; a peer is one
+ * way of passing messages; a trial is one round of one case with one peer. All
+ * a trial's processes are forked for it and gone afterwards. A new peer is one
+ * more file with a struct peer, named in peers.c.
+ */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include "shared.h"
+#include "stats.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#define PROCS_MAX 64 /* producers or workers of a case */
+#define MEMBERS_MAX (PROCS_MAX + 1)
+#define ROUNDS_MAX 99
+#define PEERS_MAX 16
+#define METRICS_MAX 3
+#define FARM_WINDOW 256 /* tasks outstanding */
+
+enum workload {
+	STREAM, /* one producer, one consumer, single sends */
+	RTT,    /* a client's message goes to a server and is answered */
+	FANIN,  /* many producers, one consumer */
+	FARM,   /* one gives tasks to many and reads their results */
+	WORKLOADS,
+};
+
+enum mode {
+	ADAPTIVE, /* the peer's own default way of waiting */
+	SLEEP,    /* no spinning */
+	POLL,     /* no sleeping */
+};
+
+enum placement {
+	UNPINNED,
+	CROSS, /* two processes, each on a CPU of its own */
+	SAME,  /* both on one CPU */
+};
+
+struct bench_case {
+	enum workload workload;
+	enum mode mode;
+	enum placement placement;
+	size_t size; /* bytes of each message, task and result */
+	unsigned producers;
+	unsigned workers; /* of a farm */
+};
+
+enum role { CONSUMER, PRODUCER, SERVER, CLIENT, MAIN, WORKER };
+
+/* What the harness tells the processes; it only ever goes up. */
+enum phase { PHASE_WAIT, PHASE_WARM, PHASE_MEASURE, PHASE_STOP };
+
+/* One process of a trial. W: itself, before it ends; pid: the harness. */
+struct member {
+	APART pid_t pid;
+	enum role role;
+	unsigned index; /* among those of its role */
+	int rc;         /* -errno it ended with */
+	uint64_t sent;  /* a producer's messages, without the last one */
+};
+
+/* One page run that all processes of a trial share. */
+struct control {
+	/* W: harness. R: all. */
+	APART word32 phase;
+	/* W: every process once it is set up. R: harness. */
+	APART word32 ready;
+	/* Messages (farm: results) that have arrived and are checked, of each
+	 * producer (farm: of all). W: consumer or main. R: harness. */
+	APART word64 got[PROCS_MAX];
+	/* The first message of every producer has arrived. W: consumer. */
+	APART word32 all_sending;
+	/* Peers' own, to find each other. W: one process before it is ready. */
+	APART uint64_t address[MEMBERS_MAX];
+	struct member member[MEMBERS_MAX];
+	/* Workers that a peer forks itself. W: each its own. R: harness. */
+	APART word32 own_worker[PROCS_MAX];
+	/* Round trips. W: client. R: harness after its end. */
+	struct hist batches; /* ns of RTT_BATCH round trips together */
+	struct hist singles; /* ns of one */
+	/* The lines that peer_raw.c passes to and fro. */
+	APART word64 ping;
+	APART word64 pong;
+	APART word32 ping_bell;
+	APART word32 pong_bell;
+};
+
+#define RTT_BATCH 64
+
+struct peer;
+
+struct trial {
+	const struct bench_case *c;
+	const struct peer *peer;
+	struct control *shared;
+	void *priv; /* the peer's, made by open() */
+};
+
+struct peer {
+	const char *name;
+	const char *note; /* how it is used, and what is unfair about it */
+	bool (*can)(const struct bench_case *c);
+	/* It forks the workers of a farm itself. */
+	bool own_workers;
+	/* In the harness, before the fork. 0 or -errno. */
+	int (*open)(struct trial *t);
+	/* In each process: set up, trial_start(), work until PHASE_STOP, and
+	 * end so that nothing is on its way any more. 0 or -errno. */
+	int (*run)(struct trial *t, enum role role, unsigned index);
+	/* In the harness, after every process is gone. */
+	void (*close)(struct trial *t);
+};
+
+/* peers.c: NULL at the end; the first that can do a case is the base of the
+ * ratios. */
+extern const struct peer *const peers[];
+
+/* ---- machine.c ---- */
+
+struct machine {
+	char cpu[128];
+	char kernel[256];
+	unsigned cpus;    /* that this process may use */
+	int cpu_a, cpu_b; /* two of them, of different cores where possible;
+			   * cpu_b -1: there is one only */
+};
+
+void machine_look(struct machine *ret);
+int machine_pin(int cpu); /* 0 or -errno */
+/* How much of the CPUs' time is used, 0 to 1; looks for a moment. */
+double machine_busy(void);
+
+/* ---- run.c ---- */
+
+struct timing {
+	uint64_t warm_ns, measure_ns, watchdog_ns;
+};
+
+enum outcome { DONE, FAILED, WEDGED };
+
+struct sample {
+	double value[METRICS_MAX]; /* as of metrics_of() */
+	double share[PROCS_MAX];   /* of all messages; fan-in only */
+};
+
+/* Memory for the processes of a trial to share. NULL: none left. */
+struct control *control_map(void);
+
+/* One round. A failed or wedged one is told of on stderr, and its processes
+ * are gone. */
+enum outcome run_trial(struct trial *t, const struct machine *machine,
+		       const struct timing *timing, struct sample *ret);
+
+/* ---- report.c ---- */
+
+struct metric {
+	const char *name, *unit;
+};
+
+/* The metrics of a workload, the one that ratios are of first. */
+unsigned metrics_of(enum workload workload, const struct metric **ret);
+
+/* All rounds of one peer in one case. */
+struct series {
+	const struct peer *peer;
+	enum outcome outcome;
+	unsigned rounds;
+	struct sample sample[ROUNDS_MAX];
+};
+
+struct report {
+	const struct machine *machine;
+	const char *commit;
+	FILE *json; /* or NULL */
+};
+
+extern const char *const workload_names[WORKLOADS];
+extern const char *const mode_names[];
+
+/* A case in words, for a heading: returns text. */
+const char *case_text(const struct bench_case *c, char *text, size_t size);
+
+/* canary[2]: ns of a cache line's round trip before and after; 0: not taken. */
+void report_case(const struct report *report, const struct bench_case *c,
+		 const struct series *series, unsigned count,
+		 const double *canary);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * forkring-bench: forkring and others at the same work, in the same run.
+ *
+ * Question: how many messages or tasks a second, and how long is a round trip?
+ * Topology, waiting mode: those of each case (options.c); a pinned case
+ * gives each process a CPU of its own, or puts both on one.
+ * Statistic: the peers take turns, A B A B ..., each turn with a warm-up of its
+ * own; median, least and greatest of the rounds; ratios of neighbouring turns.
+ *
+ * Around each round trip across two CPUs the round trip of a bare cache line is
+ * taken, as a canary: on virtual machines two CPUs can move apart.
+ */
+#include "options.h"
+#include "peers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#ifndef FR_COMMIT
+#define FR_COMMIT ""
+#endif
+
+static void list(const struct choice *ch, const struct cases *cases)
+{
+	char text[128];
+
+	printf("Peers:\n");
+	for (unsigned i = 0; i < ch->peers; i++)
+		printf("  %-10s %s\n", ch->peer[i]->name, ch->peer[i]->note);
+	printf("Cases:\n");
+	for (unsigned i = 0; i < cases->n; i++)
+		printf("  %s\n", case_text(&cases->c[i], text, sizeof(text)));
+}
+
+struct bench {
+	const struct choice *choice;
+	struct machine machine;
+	struct report report;
+	struct control *shared;
+	unsigned rounds;
+	double seconds;
+	bool trouble;
+};
+
+static struct timing timing_of(const struct bench *b, double seconds)
+{
+	double warm = seconds / 4 < 0.02 ? 0.02 : seconds / 4;
+
+	return (struct timing){
+		.warm_ns = (uint64_t)(warm * 1e9),
+		.measure_ns = (uint64_t)(seconds * 1e9),
+		.watchdog_ns = (uint64_t)(b->choice->watchdog * 1e9),
+	};
+}
+
+/* A bare cache line's round trip between the two CPUs; 0: not to be had. */
+static double canary(const struct bench *b, const struct bench_case *c)
+{
+	const struct bench_case line = {RTT, POLL, CROSS, 8, 1, 0};
+	struct trial t = {.c = &line, .peer = &peer_raw, .shared = b->shared};
+	struct timing timing = timing_of(b, 0.03);
+	struct sample s;
+
+	if (c->workload != RTT || c->placement != CROSS ||
+	    run_trial(&t, &b->machine, &timing, &s) != DONE)
+		return 0;
+	return s.value[0];
+}
+
+static void run_case(struct bench *b, const struct bench_case *c)
+{
+	static struct series series[PEERS_MAX];
+	/* Many processes on few CPUs need longer until each had its turn. */
+	struct timing timing = timing_of(
+		b, c->workload == FANIN ? 2 * b->seconds : b->seconds);
+	double line[2];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < b->choice->peers; i++)
+		if (b->choice->peer[i]->can(c))
+			series[n++] = (struct series){
+				.peer = b->choice->peer[i]};
+	if (n == 0)
+		return;
+	line[0] = canary(b, c);
+	for (unsigned round = 0; round < b->rounds; round++) {
+		for (unsigned i = 0; i < n; i++) {
+			struct series *s = &series[i];
+			struct trial t = {.c = c,
+					  .peer = s->peer,
+					  .shared = b->shared};
+
+			if (s->outcome == DONE)
+				s->outcome = run_trial(&t, &b->machine, &timing,
+						       &s->sample[s->rounds]);
+			if (s->outcome == DONE)
+				s->rounds++;
+			else
+				b->trouble = true;
+		}
+	}
+	line[1] = canary(b, c);
+	report_case(&b->report, c, series, n, line);
+}
+
+static void heading(const struct bench *b)
+{
+	double busy = machine_busy();
+
+	printf("%s, CPUs: %u, %s, commit %s\n", b->machine.cpu, b->machine.cpus,
+	       b->machine.kernel, b->report.commit);
+	printf("rounds: %u, peers in turn, %.2f s each (fan-in twice that)\n",
+	       b->rounds, b->seconds);
+	if (b->machine.cpus < 2)
+		printf("one CPU only: cases across two CPUs are left out\n");
+	else
+		printf("pinned cases use CPU %d and CPU %d\n", b->machine.cpu_a,
+		       b->machine.cpu_b);
+	if (busy > 0.1)
+		printf("other programs use %.0f %% of the CPUs: expect odd "
+		       "figures\n",
+		       100 * busy);
+	for (unsigned i = 0; i < b->choice->peers; i++)
+		printf("  %-10s %s\n", b->choice->peer[i]->name,
+		       b->choice->peer[i]->note);
+	fflush(stdout);
+}
+
+static const char *commit(void)
+{
+	const char *env = getenv("GIT_COMMIT");
+
+	if (*FR_COMMIT)
+		return FR_COMMIT;
+	return env && *env ? env : "unknown";
+}
+
+/* Open what the JSON lines go to. */
+static void open_json(struct bench *b)
+{
+	if (!b->choice->json)
+		return;
+	b->report.json = fopen(b->choice->json, "we");
+	if (b->report.json)
+		return;
+	fprintf(stderr, "forkring-bench: cannot write %s: %s: give --json a "
+			"file that can be written\n",
+		b->choice->json, strerror(errno));
+	exit(1);
+}
+
+static void close_json(struct bench *b)
+{
+	int bad;
+
+	if (!b->report.json)
+		return;
+	bad = ferror(b->report.json);
+	if (fclose(b->report.json) == 0 && !bad)
+		return;
+	fprintf(stderr, "forkring-bench: %s is not complete: %s\n",
+		b->choice->json, strerror(errno));
+	b->trouble = true;
+}
+
+int main(int argc, char **argv)
+{
+	static struct choice choice;
+	static struct cases cases;
+	struct bench b = {.choice = &choice};
+
+	options_parse(&choice, argc, argv);
+	options_cases(&cases, &choice);
+	if (choice.list) {
+		list(&choice, &cases);
+		return 0;
+	}
+	b.rounds = choice.rounds ? choice.rounds : choice.quick ? 3 : 5;
+	b.seconds = choice.seconds > 0 ? choice.seconds
+		    : choice.quick     ? 0.12
+				       : 0.4;
+	machine_look(&b.machine);
+	b.report.machine = &b.machine;
+	b.report.commit = commit();
+	open_json(&b);
+	b.shared = control_map();
+	if (!b.shared) {
+		fprintf(stderr, "forkring-bench: no memory\n");
+		return 1;
+	}
+	/* Workers of a peer's own are this process's to reap if theirs dies. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	heading(&b);
+	for (unsigned i = 0; i < cases.n; i++)
+		if (cases.c[i].placement != CROSS || b.machine.cpus >= 2)
+			run_case(&b, &cases.c[i]);
+	close_json(&b);
+	if (b.trouble)
+		fprintf(stderr, "forkring-bench: not every case went well\n");
+	return b.trouble;
+}

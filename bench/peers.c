@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The peers, in the order in which they take turns. */
+#include "peers.h"
+
+const struct peer *const peers[] = {
+	&peer_forkring,
+	&peer_pipe,
+	&peer_raw,
+	&peer_raw_pause,
+	NULL,
+};

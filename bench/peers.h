@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Every peer, each in its own peer_*.c. */
+#ifndef BENCH_PEERS_H
+#define BENCH_PEERS_H
+
+#include "bench.h"
+
+extern const struct peer peer_forkring;
+extern const struct peer peer_pipe;
+extern const struct peer peer_raw;
+extern const struct peer peer_raw_pause;
+
+#endif

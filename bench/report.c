@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table on the terminal and the JSON lines. Each figure is the median over
+ * the rounds, with the least and the greatest. A ratio is taken round by round,
+ * of trials that ran one after the other, and the median of those is shown:
+ * base (forkring where it took part) / peer. Above 1 is good for rates, below 1
+ * for round trips.
+ */
+#include "bench.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *const workload_names[WORKLOADS] = {
+	[STREAM] = "stream",
+	[RTT] = "rtt",
+	[FANIN] = "fanin",
+	[FARM] = "farm",
+};
+
+const char *const mode_names[] = {
+	[ADAPTIVE] = "adaptive",
+	[SLEEP] = "sleep",
+	[POLL] = "poll",
+};
+
+static const char *const placement_names[] = {
+	[UNPINNED] = "none",
+	[CROSS] = "cross",
+	[SAME] = "same",
+};
+
+static const char *const outcome_names[] = {
+	[DONE] = "ok",
+	[FAILED] = "failed",
+	[WEDGED] = "wedged",
+};
+
+unsigned metrics_of(enum workload workload, const struct metric **ret)
+{
+	static const struct metric stream[] = {{"rate", "msg/s"}};
+	static const struct metric rtt[] = {
+		{"p50", "ns"}, {"p99", "ns"}, {"p99.9", "ns"}};
+	static const struct metric fanin[] = {{"rate", "msg/s"},
+					      {"share_min", "fraction"},
+					      {"share_max", "fraction"}};
+	static const struct metric farm[] = {{"rate", "task/s"}};
+
+	switch (workload) {
+	case RTT:
+		*ret = rtt;
+		return 3;
+	case FANIN:
+		*ret = fanin;
+		return 3;
+	case FARM:
+		*ret = farm;
+		return 1;
+	default:
+		*ret = stream;
+		return 1;
+	}
+}
+
+const char *case_text(const struct bench_case *c, char *text, size_t size)
+{
+	static const char *const where[] = {
+		[UNPINNED] = "not pinned",
+		[CROSS] = "across two CPUs",
+		[SAME] = "on one CPU",
+	};
+	char who[32];
+
+	if (c->workload == RTT)
+		snprintf(who, sizeof(who), "1 <-> 1");
+	else if (c->workload == FARM)
+		snprintf(who, sizeof(who), "1 <-> %u workers", c->workers);
+	else
+		snprintf(who, sizeof(who), "%u -> 1", c->producers);
+	snprintf(text, size, "%s, %zu bytes, %s, %s, %s",
+		 workload_names[c->workload], c->size, who,
+		 where[c->placement], mode_names[c->mode]);
+	return text;
+}
+
+/* ---- figures ---- */
+
+static struct summary of_metric(const struct series *s, unsigned metric)
+{
+	double v[ROUNDS_MAX];
+
+	for (unsigned i = 0; i < s->rounds; i++)
+		v[i] = s->sample[i].value[metric];
+	return summarise(v, s->rounds);
+}
+
+static double share_of(const struct series *s, unsigned producer)
+{
+	double v[ROUNDS_MAX];
+
+	for (unsigned i = 0; i < s->rounds; i++)
+		v[i] = s->sample[i].share[producer];
+	return summarise(v, s->rounds).median;
+}
+
+/* Of the rounds that both have. False: none, or a peer that did nothing. */
+static bool ratio(const struct series *base, const struct series *s,
+		  struct summary *ret)
+{
+	unsigned n = base->rounds < s->rounds ? base->rounds : s->rounds;
+	double v[ROUNDS_MAX];
+
+	for (unsigned i = 0; i < n; i++) {
+		v[i] = base->sample[i].value[0] / s->sample[i].value[0];
+		if (!isfinite(v[i]))
+			return false;
+	}
+	if (n)
+		*ret = summarise(v, n);
+	return n > 0;
+}
+
+/* ---- the table ---- */
+
+static const char *figure(enum workload w, double v, char *text, size_t size)
+{
+	if (w == RTT && v < 9999.5)
+		snprintf(text, size, "%.*f ns", v < 99.95 ? 1 : 0, v);
+	else if (w == RTT)
+		snprintf(text, size, "%.1f us", v / 1e3);
+	else if (v >= 1e6)
+		snprintf(text, size, "%.2f M/s", v / 1e6);
+	else if (v >= 1e4)
+		snprintf(text, size, "%.1f k/s", v / 1e3);
+	else
+		snprintf(text, size, "%.0f /s", v);
+	return text;
+}
+
+static void print_shares(const struct bench_case *c, const struct series *s)
+{
+	printf("    each producer's share, %%:");
+	for (unsigned i = 0; i < c->producers; i++)
+		printf("%s%5.1f", i % 8 || c->producers <= 8 ? "" : "\n     ",
+		       100 * share_of(s, i));
+	printf("\n");
+}
+
+static void print_row(const struct bench_case *c, const struct series *base,
+		      const struct series *s)
+{
+	enum workload w = c->workload;
+	char a[32], b[32], d[32];
+	struct summary m, r;
+
+	printf("  %-10s", s->peer->name);
+	if (s->rounds) {
+		m = of_metric(s, 0);
+		printf("%12s%12s%12s", figure(w, m.median, a, sizeof(a)),
+		       figure(w, m.min, b, sizeof(b)),
+		       figure(w, m.max, d, sizeof(d)));
+	}
+	if (s->rounds && w == RTT)
+		printf("%10s%10s",
+		       figure(w, of_metric(s, 1).median, a, sizeof(a)),
+		       figure(w, of_metric(s, 2).median, b, sizeof(b)));
+	if (s != base && ratio(base, s, &r))
+		printf("%8.2f (%.2f .. %.2f)", r.median, r.min, r.max);
+	if (s->outcome != DONE)
+		printf("  %s in round %u", outcome_names[s->outcome],
+		       s->rounds + 1);
+	printf("\n");
+	if (w == FANIN && s->rounds)
+		print_shares(c, s);
+}
+
+static void print_case(const struct bench_case *c, const struct series *series,
+		       unsigned count, const double *canary)
+{
+	double line = canary[0] / canary[1];
+	char text[128];
+
+	printf("\n%s\n", case_text(c, text, sizeof(text)));
+	printf("  %-10s%12s%12s%12s", "", c->workload == RTT ? "p50" : "rate",
+	       "min", "max");
+	if (c->workload == RTT)
+		printf("%10s%10s", "p99", "p99.9");
+	if (count > 1)
+		printf("   %s / peer", series[0].peer->name);
+	printf("\n");
+	for (unsigned i = 0; i < count; i++)
+		print_row(c, &series[0], &series[i]);
+	if (canary[0] > 0 && canary[1] > 0)
+		printf("  (a cache line's round trip: %.0f ns before, %.0f ns "
+		       "after%s)\n",
+		       canary[0], canary[1],
+		       line > 1.3 || line < 1 / 1.3
+			       ? "; the CPUs moved apart: measure again"
+			       : "");
+	fflush(stdout);
+}
+
+/* ---- JSON ---- */
+
+static void json_key(FILE *f, const char *key)
+{
+	fprintf(f, ",\"%s\":", key);
+}
+
+/* Control bytes and those beyond ASCII as \u00xx: any bytes become JSON. */
+static void json_string(FILE *f, const char *key, const char *value)
+{
+	json_key(f, key);
+	fputc('"', f);
+	for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			fprintf(f, "\\%c", *p);
+		else if (*p < 0x20 || *p >= 0x7f)
+			fprintf(f, "\\u%04x", *p);
+		else
+			fputc(*p, f);
+	}
+	fputc('"', f);
+}
+
+static void json_number(FILE *f, const char *key, const struct summary *s,
+			double value)
+{
+	json_key(f, key);
+	if (s && isfinite(value))
+		fprintf(f, "%.7g", value);
+	else
+		fputs("null", f);
+}
+
+/* What a line is about, and under which metric. */
+struct line {
+	const char *peer;
+	const char *versus; /* of a ratio: the other peer */
+	enum outcome outcome;
+	struct metric metric;
+	const struct summary *summary; /* NULL: there is no figure */
+	const struct series *shares;   /* of a fan-in, or NULL */
+	unsigned rounds;
+};
+
+static void json_line(const struct report *report, const struct bench_case *c,
+		      const struct line *line)
+{
+	const struct summary *s = line->summary;
+	FILE *f = report->json;
+
+	fputs("{\"format\":1", f);
+	json_string(f, "peer", line->peer);
+	json_string(f, "workload", workload_names[c->workload]);
+	json_string(f, "mode", mode_names[c->mode]);
+	fprintf(f, ",\"size\":%zu,\"producers\":%u,\"workers\":%u", c->size,
+		c->producers, c->workers);
+	fprintf(f, ",\"pinned\":%s", c->placement ? "true" : "false");
+	json_string(f, "placement", placement_names[c->placement]);
+	json_string(f, "metric", line->metric.name);
+	json_string(f, "unit", line->metric.unit);
+	if (line->versus)
+		json_string(f, "versus", line->versus);
+	json_number(f, "median", s, s ? s->median : 0);
+	json_number(f, "min", s, s ? s->min : 0);
+	json_number(f, "max", s, s ? s->max : 0);
+	if (s && line->shares) {
+		json_key(f, "shares");
+		for (unsigned i = 0; i < c->producers; i++)
+			fprintf(f, "%c%.4f", i ? ',' : '[',
+				share_of(line->shares, i));
+		fputc(']', f);
+	}
+	fprintf(f, ",\"rounds\":%u", line->rounds);
+	json_string(f, "outcome", outcome_names[line->outcome]);
+	json_string(f, "cpu", report->machine->cpu);
+	json_string(f, "kernel", report->machine->kernel);
+	json_string(f, "commit", report->commit);
+	fputs("}\n", f);
+}
+
+static void json_series(const struct report *report, const struct bench_case *c,
+			const struct series *base, const struct series *s)
+{
+	struct line line = {.peer = s->peer->name,
+			    .outcome = s->outcome,
+			    .rounds = s->rounds};
+	const struct metric *metrics;
+	unsigned n = metrics_of(c->workload, &metrics);
+	struct summary m;
+
+	for (unsigned i = 0; i < n; i++) {
+		line.metric = metrics[i];
+		line.shares = c->workload == FANIN && i == 0 ? s : NULL;
+		if (s->rounds) {
+			m = of_metric(s, i);
+			line.summary = &m;
+		}
+		json_line(report, c, &line);
+	}
+	if (s == base || !ratio(base, s, &m))
+		return;
+	line = (struct line){.peer = base->peer->name,
+			     .versus = s->peer->name,
+			     .metric = {"ratio", "1"},
+			     .summary = &m,
+			     .rounds = base->rounds < s->rounds ? base->rounds
+								: s->rounds};
+	json_line(report, c, &line);
+}
+
+static void json_canary(const struct report *report, const struct bench_case *c,
+			const double *canary)
+{
+	static const char *const names[] = {"line_before", "line_after"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct summary m = {canary[i], canary[i], canary[i]};
+		struct line line = {.peer = "raw",
+				    .metric = {names[i], "ns"},
+				    .summary = &m,
+				    .rounds = 1};
+
+		if (canary[i] > 0)
+			json_line(report, c, &line);
+	}
+}
+
+void report_case(const struct report *report, const struct bench_case *c,
+		 const struct series *series, unsigned count,
+		 const double *canary)
+{
+	print_case(c, series, count, canary);
+	if (!report->json)
+		return;
+	for (unsigned i = 0; i < count; i++)
+		json_series(report, c, &series[0], &series[i]);
+	json_canary(report, c, canary);
+	fflush(report->json);
+}

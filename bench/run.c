@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One trial: its processes are forked and pinned, set themselves up, start
+ * together, warm up, are measured for a while, stop, and are reaped.
+ *
+ * Rates: this process sleeps for the time measured and reads the receiver's
+ * count before and after. A fan-in's clock starts only once a message of every
+ * producer has arrived, and all of them go on sending until it has ended. So
+ * no process of the trial looks at a clock or makes a system call for the
+ * harness while it is measured. Round trips are timed by the client (drive.h).
+ *
+ * Watchdog: what does not end in time is killed, by the pids that were forked
+ * here and by those that workers of a peer's own left in the control page (they
+ * are this process's children too once theirs is dead: it is their subreaper),
+ * and told of. Each process dies with its parent, so that nothing outlives an
+ * interrupted run.
+ */
+#include "drive.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NAP_NS 500000u
+
+struct run {
+	struct trial *t;
+	const struct machine *machine;
+	uint64_t deadline;
+	unsigned count;   /* of members */
+	unsigned running; /* not reaped yet */
+	bool failed;      /* one of them did not end well */
+};
+
+struct snapshot {
+	uint64_t at_ns;
+	uint64_t got[PROCS_MAX];
+};
+
+static const char *const role_names[] = {
+	[CONSUMER] = "consumer", [PRODUCER] = "producer", [SERVER] = "server",
+	[CLIENT] = "client",	 [MAIN] = "main",	  [WORKER] = "worker",
+};
+
+struct control *control_map(void)
+{
+	void *p = mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void nap(uint64_t ns)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(ns / 1000000000u),
+		.tv_nsec = (long)(ns % 1000000000u),
+	};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
+		;
+}
+
+void trial_start(struct trial *t)
+{
+	/* [BENCH-9] release: address[] -> ready. Pairs with [BENCH-10]
+	 * all_ready(). Without it: a peer's address is read as nothing. */
+	add_release(&t->shared->ready, 1);
+	/* [BENCH-11] acquire: phase -> address[] of the others. Pairs with
+	 * [BENCH-2] run_trial(). Without it: as [BENCH-9]. */
+	while (load_acquire(&t->shared->phase) == PHASE_WAIT)
+		nap(NAP_NS / 2);
+}
+
+/* ---- its processes ---- */
+
+/* Member 0 is the one at the end where all comes together. */
+static unsigned lay_out(struct trial *t)
+{
+	static const enum role first[] = {CONSUMER, SERVER, CONSUMER, MAIN};
+	static const enum role others[] = {PRODUCER, CLIENT, PRODUCER, WORKER};
+	struct member *member = t->shared->member;
+	unsigned n = t->c->workload == FARM ? t->c->workers : t->c->producers;
+
+	if (t->c->workload == FARM && t->peer->own_workers)
+		n = 0;
+	for (unsigned i = 0; i <= n; i++) {
+		member[i].role = i ? others[t->c->workload]
+				   : first[t->c->workload];
+		member[i].index = i ? i - 1 : 0;
+	}
+	return n + 1;
+}
+
+static _Noreturn void child(struct run *r, unsigned i, pid_t parent)
+{
+	struct member *m = &r->t->shared->member[i];
+	int rc = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	if (r->t->c->placement == SAME || (r->t->c->placement == CROSS && i))
+		rc = machine_pin(r->machine->cpu_a);
+	else if (r->t->c->placement == CROSS)
+		rc = machine_pin(r->machine->cpu_b);
+	if (rc == 0)
+		rc = r->t->peer->run(r->t, m->role, m->index);
+	m->rc = rc;
+	_exit(rc < 0);
+}
+
+static int start(struct run *r)
+{
+	pid_t pid, parent = getpid();
+
+	r->count = lay_out(r->t);
+	for (unsigned i = 0; i < r->count; i++) {
+		pid = fork();
+		if (pid < 0)
+			return -errno;
+		if (pid == 0)
+			child(r, i, parent);
+		r->t->shared->member[i].pid = pid;
+		r->running++;
+	}
+	return 0;
+}
+
+static void complain(const struct run *r, const char *what)
+{
+	char text[128];
+
+	fprintf(stderr, "forkring-bench: %s: %s: %s\n", r->t->peer->name,
+		case_text(r->t->c, text, sizeof(text)), what);
+}
+
+/* Take note of one member's end. */
+static void ended(struct run *r, struct member *m, int status)
+{
+	char what[128];
+
+	m->pid = 0;
+	r->running--;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return;
+	/* The others end in consequence: only the first tells why. */
+	if (!r->failed) {
+		if (WIFSIGNALED(status))
+			snprintf(what, sizeof(what),
+				 "%s %u killed by signal %d",
+				 role_names[m->role], m->index,
+				 WTERMSIG(status));
+		else
+			snprintf(what, sizeof(what), "%s %u failed: %s",
+				 role_names[m->role], m->index,
+				 strerror(-m->rc));
+		complain(r, what);
+	}
+	r->failed = true;
+}
+
+static void reap(struct run *r)
+{
+	int status;
+
+	for (unsigned i = 0; i < r->count; i++) {
+		struct member *m = &r->t->shared->member[i];
+
+		if (m->pid && waitpid(m->pid, &status, WNOHANG) == m->pid)
+			ended(r, m, status);
+	}
+}
+
+/* End what is left, and see that nothing is. */
+static void put_down(struct run *r)
+{
+	struct control *shared = r->t->shared;
+	struct member *m;
+	pid_t pid;
+
+	for (unsigned i = 0; i < r->count; i++) {
+		m = &shared->member[i];
+		if (m->pid > 0 && waitpid(m->pid, NULL, WNOHANG) == 0) {
+			kill(m->pid, SIGKILL);
+			waitpid(m->pid, NULL, 0);
+		}
+		m->pid = 0;
+	}
+	r->running = 0;
+	/* A worker of main's own: with main dead it is a child of this process
+	 * (or was and is gone), so its pid is nobody else's. */
+	for (unsigned i = 0; i < PROCS_MAX; i++) {
+		/* [BENCH-12] relaxed: one word, checked by waitpid(). Pairs
+		 * with [BENCH-13] in the peer. */
+		pid = (pid_t)load_relaxed(&shared->own_worker[i]);
+		if (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
+			kill(pid, SIGKILL);
+			waitpid(pid, NULL, 0);
+		}
+	}
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+/* ---- the time that is measured ---- */
+
+static bool all_ready(struct run *r)
+{
+	/* [BENCH-10] acquire: ready -> address[], handed on by [BENCH-2].
+	 * Pairs with [BENCH-9] trial_start(). Without it: as there. */
+	return load_acquire(&r->t->shared->ready) == r->count;
+}
+
+static bool all_sending(struct run *r)
+{
+	/* [BENCH-6] relaxed: a hint. Pairs with [BENCH-5] sink_unusual(). */
+	return load_relaxed(&r->t->shared->all_sending) != 0 ||
+	       r->t->c->workload == RTT || r->t->c->workload == FARM;
+}
+
+static bool all_ended(struct run *r)
+{
+	return r->running == 0;
+}
+
+/* DONE once it is so; FAILED when a process ended badly; WEDGED. */
+static enum outcome watch(struct run *r, bool (*so)(struct run *))
+{
+	for (;;) {
+		if (so(r))
+			return DONE;
+		reap(r);
+		if (r->failed)
+			return FAILED;
+		if (now_ns() > r->deadline)
+			return WEDGED;
+		if (!so(r))
+			nap(NAP_NS);
+	}
+}
+
+static void set_phase(struct run *r, enum phase phase)
+{
+	/* [BENCH-2] release: address[] (by [BENCH-10]) -> phase. Pairs with
+	 * [BENCH-11] trial_start(), and [BENCH-1], which needs no order.
+	 * Without it: as [BENCH-9]. */
+	store_release(&r->t->shared->phase, phase);
+}
+
+/* The counts at one moment: looked at again if this process was held up. */
+static void snapshot(const struct run *r, struct snapshot *s)
+{
+	uint64_t before, after;
+	int tries = 0;
+
+	do {
+		before = now_ns();
+		for (unsigned i = 0; i < PROCS_MAX; i++)
+			/* [BENCH-4] relaxed: figures, each right by itself.
+			 * Pairs with [BENCH-3], [BENCH-7], [BENCH-8]. */
+			s->got[i] = load_relaxed(&r->t->shared->got[i]);
+		after = now_ns();
+	} while (after - before > 20000 && ++tries < 20);
+	s->at_ns = before + (after - before) / 2;
+}
+
+static enum outcome measure(struct run *r, const struct timing *timing,
+			    struct snapshot s[2])
+{
+	enum outcome o = watch(r, all_ready);
+
+	if (o != DONE)
+		return o;
+	set_phase(r, PHASE_WARM);
+	o = watch(r, all_sending);
+	if (o != DONE)
+		return o;
+	nap(timing->warm_ns);
+	set_phase(r, PHASE_MEASURE);
+	snapshot(r, &s[0]);
+	nap(timing->measure_ns);
+	snapshot(r, &s[1]);
+	set_phase(r, PHASE_STOP);
+	return watch(r, all_ended);
+}
+
+/* ---- what came of it ---- */
+
+static const char *wedged_where(struct run *r)
+{
+	/* as [BENCH-1] */
+	switch ((enum phase)load_relaxed(&r->t->shared->phase)) {
+	case PHASE_WAIT:
+		return "wedged at its start: killed by the watchdog";
+	case PHASE_WARM:
+		return "wedged: one of the producers got no message through; "
+		       "killed by the watchdog";
+	default:
+		return "wedged at its end: killed by the watchdog";
+	}
+}
+
+static void sum_up_rate(const struct run *r, const struct snapshot s[2],
+			struct sample *ret)
+{
+	unsigned n = r->t->c->workload == FARM ? 1 : r->t->c->producers;
+	double seconds = (double)(s[1].at_ns - s[0].at_ns) / 1e9;
+	double least = 1, most = 0, total = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		ret->share[i] = (double)(s[1].got[i] - s[0].got[i]);
+		total += ret->share[i];
+	}
+	for (unsigned i = 0; i < n && total > 0; i++) {
+		ret->share[i] /= total;
+		least = ret->share[i] < least ? ret->share[i] : least;
+		most = ret->share[i] > most ? ret->share[i] : most;
+	}
+	ret->value[0] = total / seconds;
+	ret->value[1] = least;
+	ret->value[2] = most;
+}
+
+static void sum_up_rtt(const struct run *r, struct sample *ret)
+{
+	const struct control *shared = r->t->shared;
+
+	ret->value[0] = hist_quantile(&shared->singles, 0.5);
+	if (shared->batches.count)
+		ret->value[0] = hist_quantile(&shared->batches, 0.5) /
+				RTT_BATCH;
+	ret->value[1] = hist_quantile(&shared->singles, 0.99);
+	ret->value[2] = hist_quantile(&shared->singles, 0.999);
+}
+
+/* Every message that was sent has arrived. */
+static enum outcome account(const struct run *r)
+{
+	const struct control *shared = r->t->shared;
+	enum workload w = r->t->c->workload;
+
+	if (w == RTT && shared->singles.count == 0) {
+		complain(r, "no round trip in the time measured: --seconds");
+		return FAILED;
+	}
+	for (unsigned i = 1; i < r->count && (w == STREAM || w == FANIN); i++) {
+		/* [BENCH-14] relaxed: its writer has ended. Pairs with
+		 * [BENCH-7] sink_take(). */
+		if (load_relaxed(&shared->got[i - 1]) !=
+		    shared->member[i].sent) {
+			complain(r, "fewer messages arrived than were sent");
+			return FAILED;
+		}
+	}
+	return DONE;
+}
+
+enum outcome run_trial(struct trial *t, const struct machine *machine,
+		       const struct timing *timing, struct sample *ret)
+{
+	struct run r = {.t = t, .machine = machine};
+	struct snapshot s[2];
+	enum outcome o;
+	int rc;
+
+	memset(t->shared, 0, sizeof(*t->shared));
+	memset(ret, 0, sizeof(*ret));
+	r.deadline = now_ns() + timing->watchdog_ns + timing->warm_ns +
+		     timing->measure_ns;
+	rc = t->peer->open(t);
+	if (rc < 0) {
+		complain(&r, strerror(-rc));
+		return FAILED;
+	}
+	rc = start(&r);
+	if (rc < 0)
+		complain(&r, strerror(-rc));
+	o = rc < 0 ? FAILED : measure(&r, timing, s);
+	if (o == WEDGED)
+		complain(&r, wedged_where(&r));
+	put_down(&r);
+	t->peer->close(t);
+	if (o == DONE)
+		o = account(&r);
+	if (o != DONE)
+		return o;
+	if (t->c->workload == RTT)
+		sum_up_rtt(&r, ret);
+	else
+		sum_up_rate(&r, s, ret);
+	return DONE;
+}
