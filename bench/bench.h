@@ -65,7 +65,7 @@ enum role { CONSUMER, PRODUCER, SERVER, CLIENT, MAIN, WORKER };
 /* What the harness tells the processes; it only ever goes up. */
 enum phase { PHASE_WAIT, PHASE_WARM, PHASE_MEASURE, PHASE_STOP };
 
-/* One process of a trial. W: itself, before it ends; pid: the harness. */
+/* One process of a trial. W: itself; pid: the harness as well. */
 struct member {
 	APART pid_t pid;
 	enum role role;

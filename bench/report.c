@@ -126,8 +126,10 @@ static const char *figure(enum workload w, double v, char *text, size_t size)
 {
 	if (w == RTT && v < 9999.5)
 		snprintf(text, size, "%.*f ns", v < 99.95 ? 1 : 0, v);
+	else if (w == RTT && v < 9999.5e3)
+		snprintf(text, size, "%.*f us", v < 999.5e3 ? 1 : 0, v / 1e3);
 	else if (w == RTT)
-		snprintf(text, size, "%.1f us", v / 1e3);
+		snprintf(text, size, "%.1f ms", v / 1e6);
 	else if (v >= 1e6)
 		snprintf(text, size, "%.2f M/s", v / 1e6);
 	else if (v >= 1e4)

@@ -100,6 +100,7 @@ static _Noreturn void child(struct run *r, unsigned i, pid_t parent)
 	struct member *m = &r->t->shared->member[i];
 	int rc = 0;
 
+	m->pid = getpid(); /* the parent may not have come to it yet */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);

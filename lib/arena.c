@@ -44,6 +44,31 @@ struct layout {
 static pthread_mutex_t known_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct fr_arena *known; /* guarded by known_mutex */
 
+/* Around a fork: no mutex stays locked in the child by a thread that is not
+ * there. */
+static void before_fork(void)
+{
+	struct fr_arena *a;
+
+	pthread_mutex_lock(&known_mutex);
+	for (a = known; a; a = a->next_known)
+		pthread_mutex_lock(&a->join_mutex);
+}
+
+static void after_fork(void)
+{
+	struct fr_arena *a;
+
+	for (a = known; a; a = a->next_known)
+		pthread_mutex_unlock(&a->join_mutex);
+	pthread_mutex_unlock(&known_mutex);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 int fr__name_check(const char *name)
 {
 	size_t len;
@@ -90,6 +115,12 @@ static bool geometry_valid(const struct fr__geometry *g)
 	       g->result_max <= 1u << 20 && g->result_max % 64 == 0;
 }
 
+/* Bytes of a bit per slot, in lines of their own. */
+static size_t slot_bits(const struct fr__geometry *g)
+{
+	return (g->slots + 511) / 512 * FR__LINE;
+}
+
 static struct layout layout_of(const struct fr__geometry *g)
 {
 	struct layout l;
@@ -103,7 +134,7 @@ static struct layout layout_of(const struct fr__geometry *g)
 	l.names = l.slots + pages(g->slots * sizeof(struct fr__slot));
 	l.types = l.names + pages(g->names * sizeof(struct fr__a64));
 	l.idle = l.types + pages(g->types * sizeof(struct fr__type_entry));
-	l.done = l.idle + pages((g->slots + 63) / 64 * sizeof(struct fr__a64));
+	l.done = l.idle + pages(2 * slot_bits(g));
 	l.taskring = l.done + pages(g->slots * l.done_stride *
 				    sizeof(struct fr__a64));
 	l.events = l.taskring + pages(sizeof(struct fr__taskring_ctl) +
@@ -124,8 +155,6 @@ static uint64_t fingerprint(void)
 		sizeof(struct fr__slot),
 		sizeof(struct fr__type_entry),
 		sizeof(struct fr__event),
-		offsetof(struct fr__event, set_wake),
-		sizeof(sem_t),
 		sizeof(struct fr__cell),
 		sizeof(struct fr__ring_ctl),
 		sizeof(struct fr__record),
@@ -200,6 +229,7 @@ static int map(struct fr_arena *a)
 	a->names = (void *)(base + l.names);
 	a->types = (void *)(base + l.types);
 	a->idle = (void *)(base + l.idle);
+	a->awake = (void *)(base + l.idle + slot_bits(&a->geo));
 	a->done = (void *)(base + l.done);
 	a->done_stride = l.done_stride;
 	fr__taskring_map(&a->tasks, (void *)(base + l.taskring),
@@ -214,7 +244,7 @@ static int map(struct fr_arena *a)
 }
 
 /* Everything that is not zero in a fresh arena. */
-static int fill(struct fr_arena *a, uint64_t start)
+static void fill(struct fr_arena *a, uint64_t start)
 {
 	struct fr__header *h = a->header;
 	struct fr__ring ring;
@@ -225,10 +255,6 @@ static int fill(struct fr_arena *a, uint64_t start)
 		fr__ring_init(&ring, start);
 	}
 	fr__taskring_init(&a->tasks, start);
-	for (i = 0; i < a->geo.events; i++)
-		if (sem_init(&a->events[i].set_wake, 1, 0) == -1 ||
-		    sem_init(&a->events[i].post_wake, 1, 0) == -1)
-			return -errno;
 	h->magic = FR__MAGIC;
 	h->fingerprint = fingerprint();
 	h->bytes = a->bytes;
@@ -236,7 +262,6 @@ static int fill(struct fr_arena *a, uint64_t start)
 	h->secret = a->secret;
 	h->start_position = start;
 	h->checksum = checksum(h);
-	return 0;
 }
 
 static int allocate(int fd, size_t bytes)
@@ -300,8 +325,10 @@ static void discard(struct fr_arena *a)
 
 static struct fr_arena *new_handle(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct fr_arena *a = calloc(1, sizeof(*a));
 
+	pthread_once(&once, watch_forks);
 	if (a) {
 		a->fd = -1;
 		a->references = 1;
@@ -354,10 +381,9 @@ int fr_arena_create(const char *name, const struct fr_arena_opts *opts,
 		rc = -EAGAIN;
 	if (rc == 0)
 		rc = map(a);
-	if (rc == 0)
-		rc = fill(a, opts->start_position);
 	if (rc < 0)
 		goto failed;
+	fill(a, opts->start_position);
 	pthread_mutex_lock(&known_mutex);
 	rc = finish(a);
 	if (rc == 0)
@@ -426,9 +452,11 @@ static int attach(int fd, const char *name, struct fr_arena **ret)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return S_ISLNK(st.st_mode) ? -ELOOP : -EPROTO;
-	*ret = find_known(&st);
-	if (*ret)
+	a = find_known(&st);
+	if (a) {
+		*ret = a;
 		return 0;
+	}
 	a = new_handle();
 	if (!a)
 		return -ENOMEM;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The bell: one futex word per process, on which it sleeps whatever it waits
- * for.
+ * for; events have one each.
  *
  *	Sleeper					Ringer
  *	 v = bell				 makes it true (a seq_cst
@@ -25,13 +25,15 @@
  * mends that but time: each sleep ends after a slice, and the sleeper looks.
  *
  * Before sleeping a process spins, unless told otherwise: as long as spinning
- * has paid lately, which it does not where the other side cannot run meanwhile.
+ * has paid lately, and only while no more processes of the arena are awake than
+ * there are CPUs: beyond that, who spins keeps the one it waits for from running.
+ * A bit per slot says who is awake; it is a hint, and nothing hangs on it.
  */
 #include "bell.h"
 
 #include "forkring/process.h"
 
-#include <sched.h>
+#include <unistd.h>
 
 #define SPIN_START_NS 20000u
 #define SPIN_MAX_NS 50000u
@@ -40,49 +42,73 @@
  * only after it has freed a run of units. */
 #define ROOM_SLICE_NS INT64_C(1000000)
 
-static bool one_cpu(void)
+/* CPUs of the machine: what a process is pinned to says nothing of its peers. */
+static unsigned cpus(void)
 {
-	static struct fr__a32 known; /* 0: not yet; else CPUs + 1, at most 3 */
+	static struct fr__a32 known;
 	/* [BELL-5] relaxed: a constant once known; at worst found out twice. */
 	uint32_t n = fr__load_relaxed(&known);
-	cpu_set_t set;
 
 	if (n == 0) {
-		n = 3;
-		if (sched_getaffinity(0, sizeof(set), &set) == 0 &&
-		    CPU_COUNT(&set) == 1)
-			n = 2;
+		long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+		n = online > 0 ? (uint32_t)online : 1;
 		/* as [BELL-5] */
 		fr__store_relaxed(&known, n);
 	}
-	return n == 2;
+	return n;
 }
 
 void fr__bell_init(struct fr__bell *b, struct fr__slot *slot, int mode)
 {
-	b->slot = slot;
-	b->mode = mode;
+	*b = (struct fr__bell){.slot = slot, .mode = mode};
 	/* [BELL-6] relaxed: a hint of this process to itself. */
-	fr__store_relaxed(&b->spin_ns, one_cpu() ? 0 : SPIN_START_NS);
-	/* [BELL-7] relaxed: nobody has the handle yet. */
-	fr__store_relaxed(&b->interrupted, 0);
+	fr__store_relaxed(&b->spin_ns, SPIN_START_NS);
 }
 
-void fr__bell_strike(struct fr__slot *slot, uint32_t mark)
+void fr__bell_awake(struct fr__bell *b, bool on)
+{
+	uint64_t bit = UINT64_C(1) << b->index % 64;
+
+	if (!b->awake)
+		return;
+	/* [BELL-7] relaxed: a hint for those who think of spinning. */
+	if (on)
+		fr__or_relaxed(&b->awake[b->index / 64], bit);
+	else
+		fr__and_relaxed(&b->awake[b->index / 64], ~bit);
+}
+
+/* Can all who are awake run at once? */
+static bool room_to_spin(const struct fr__bell *b)
+{
+	unsigned i, n = cpus(), awake = 0;
+
+	for (i = 0; i < b->awake_words; i++)
+		/* as [BELL-7] */
+		awake += (unsigned)__builtin_popcountll(
+			fr__load_relaxed(&b->awake[i]));
+	return n > 1 && awake <= n;
+}
+
+bool fr__bell_strike(struct fr__a32 *waiting, struct fr__a32 *word,
+		     uint32_t mark)
 {
 	/* [BELL-3] seq_cst: mark cleared -> bell moved, so that a sleeper that
 	 * marks again reads the bell anew. Pairs with [BELL-2]. Without it: a
 	 * mark that was set for the next sleep is cleared by this ring. */
-	if (fr__and_sc(&slot->waiting, ~mark) & mark)
-		fr__bell_shake(slot);
+	if (!(fr__and_sc(waiting, ~mark) & mark))
+		return false;
+	fr__bell_shake(word);
+	return true;
 }
 
-void fr__bell_shake(struct fr__slot *slot)
+void fr__bell_shake(struct fr__a32 *word)
 {
 	/* [BELL-4] seq_cst: what was made true -> bell moved. Pairs with
 	 * [BELL-8]. Without it: woken, and still not seen. */
-	fr__add_sc(&slot->bell, 1);
-	fr__futex_wake(&slot->bell);
+	fr__add_sc(word, 1);
+	fr__futex_wake(word);
 }
 
 static bool interrupted(struct fr__bell *b)
@@ -102,7 +128,7 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 	unsigned i;
 	int rc;
 
-	if (!poll && (b->mode == FR_WAIT_SLEEP || budget == 0))
+	if (!poll && (b->mode == FR_WAIT_SLEEP || !room_to_spin(b)))
 		return 0;
 	start = now = fr__now_ns();
 	do {
@@ -133,18 +159,23 @@ found:
 static int sleep_once(struct fr__bell *b, const struct fr__wait *w,
 		      int64_t until)
 {
+	struct fr__a32 *waiting = w->waiting ? w->waiting : &b->slot->waiting;
+	struct fr__a32 *word = w->word ? w->word : &b->slot->bell;
 	uint32_t v;
 	int rc;
 
+	if (b->before_sleep)
+		b->before_sleep(b->ctx);
 	/* [BELL-8] acquire: bell -> what was made true before it moved. Pairs
 	 * with [BELL-4]. Without it: see there. */
-	v = fr__load_acquire(&b->slot->bell);
+	v = fr__load_acquire(word);
 	if (interrupted(b))
 		return -EINTR;
 	/* [BELL-2] seq_cst: mark set -> the last look; a fence, since what
-	 * ready() reads it reads with acquire. Pairs with [BELL-1], [BELL-3]
-	 * and [RING-7]. Without it: ringer and sleeper miss each other. */
-	fr__or_sc(&b->slot->waiting, w->marks);
+	 * ready() reads it reads with acquire. Pairs with [BELL-1], [BELL-3],
+	 * [RING-7] and [EVENT-2]. Without it: ringer and sleeper miss each
+	 * other. */
+	fr__or_sc(waiting, w->marks);
 	if (w->arm)
 		w->arm(w->ctx, true);
 	/* as [BELL-2] */
@@ -152,7 +183,9 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w,
 	rc = w->ready(w->ctx);
 	if (rc != 0)
 		return rc;
-	rc = fr__futex_wait(&b->slot->bell, v, until);
+	fr__bell_awake(b, false);
+	rc = fr__futex_wait(word, v, until);
+	fr__bell_awake(b, true);
 	if (interrupted(b))
 		return -EINTR;
 	return rc == -EINTR ? rc : 0;

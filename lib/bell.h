@@ -12,9 +12,16 @@
 /* The waiting side of one process; in its own memory. */
 struct fr__bell {
 	struct fr__slot *slot;
-	int mode;              /* enum fr_wait_mode */
+	int mode; /* enum fr_wait_mode */
 	struct fr__a32 spin_ns; /* how long to spin: adapts */
 	struct fr__a32 interrupted;
+	/* The arena's awake bits, a word for 64 slots, and our place in them. */
+	struct fr__a64 *awake;
+	unsigned awake_words;
+	unsigned index;
+	/* Called before each sleep, whatever for. May be NULL. */
+	void (*before_sleep)(void *ctx);
+	void *ctx;
 };
 
 /* What one wait is for. */
@@ -26,28 +33,41 @@ struct fr__wait {
 	 * false when the wait is over. May be NULL. */
 	void (*arm)(void *ctx, bool on);
 	void *ctx;
+	/* Where to mark and to sleep. NULL: the process's own slot. */
+	struct fr__a32 *waiting;
+	struct fr__a32 *word;
 };
 
 void fr__bell_init(struct fr__bell *b, struct fr__slot *slot, int mode);
+/* Is the process of this bell awake? For the others' decision to spin. */
+void fr__bell_awake(struct fr__bell *b, bool on);
 
-/* Wait until ready() is not 0, and return that; -EAGAIN (deadline 0: one look
+/* Wait until ready() is not 0, and return that; -EAGAIN (wait_ns 0: one look
  * only), -ETIMEDOUT, -EINTR. Any number of threads at a time. */
 int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w,
 		  int64_t wait_ns);
 
 /* Ring for those who sleep for this. The caller has made it true before, by a
- * seq_cst read-modify-write or with fr__fence_sc() behind it. */
-void fr__bell_strike(struct fr__slot *slot, uint32_t mark);
+ * seq_cst read-modify-write or with fr__fence_sc() behind it. strike: when the
+ * mark was seen already; true if it was still there. */
+bool fr__bell_strike(struct fr__a32 *waiting, struct fr__a32 *word,
+		     uint32_t mark);
 
-static inline void fr__bell_ring(struct fr__slot *slot, uint32_t mark)
+static inline void fr__bell_ring_at(struct fr__a32 *waiting,
+				    struct fr__a32 *word, uint32_t mark)
 {
 	/* [BELL-1] seq_cst: what was made true -> the look at the mark. Pairs
 	 * with [BELL-2]. Without it: ringer and sleeper miss each other. */
-	if (fr__load_sc(&slot->waiting) & mark)
-		fr__bell_strike(slot, mark);
+	if (fr__load_sc(waiting) & mark)
+		fr__bell_strike(waiting, word, mark);
 }
 
-/* Ring whatever it sleeps for. Signal handlers too. */
-void fr__bell_shake(struct fr__slot *slot);
+static inline void fr__bell_ring(struct fr__slot *slot, uint32_t mark)
+{
+	fr__bell_ring_at(&slot->waiting, &slot->bell, mark);
+}
+
+/* Wake all who sleep on a bell, whatever for. Signal handlers too. */
+void fr__bell_shake(struct fr__a32 *word);
 
 #endif

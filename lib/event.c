@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events: an array of truth words, each with two process-shared semaphores that
- * only wake.
+ * Events: an array of truth words, each with a bell of its own (bell.c), that
+ * is, a process-shared semaphore made of a futex.
  *
- *	Set				Wait
- *	 CAS unset -> set		 set? done
- *	 semaphore 0? post it		 semaphore wait, then look again;
- *					 who was woken and is done posts for
- *					 the next
- *
- * One post thus frees any number of waiters, one after the other, and the last
- * one's post stays: the next wait falls through once and looks. A post that is
- * still there when set looks at the semaphore wakes as well as a new one would:
- * who takes it looks at the word after that.
+ *	Set, post, release			Wait, take
+ *	 CAS the word (seq_cst)			 look at the word; else mark, look
+ *	 a mark? clear it, wake all		 again, and sleep on the event's bell
  *
  * The word carries generation and owner, and every change is one CAS of it, so a
- * set through a handle that was given back changes nothing and wakes nobody.
+ * set through a handle that was given back changes nothing and wakes nobody. The
+ * bell only wakes: all who sleep, and each looks at the word for itself.
+ *
+ * POSIX semaphores (sem_post wakes one) were tried in the bell's place: a waiter
+ * of a later generation could eat the post that was to tell an earlier one that
+ * its handle is stale, posts that nobody needed piled up, and passing a wake-up
+ * on from waiter to waiter broke where one of them died.
  *
  * A death leaves: of the reserver, an event with its slot for owner: recovery
- * frees it; of a setter between word and post, or of a waiter between its wake
- * and its post, sleepers that nobody wakes: each sleep ends after a slice, and
- * the sleeper looks.
+ * frees it; of a setter between word and bell, sleepers that nobody wakes: each
+ * sleep ends after a slice, and the sleeper looks.
  */
 #include "forkring/event.h"
 
@@ -59,11 +57,16 @@ static inline uint64_t look(const struct fr__event *e)
 	return fr__load_sc(&e->truth);
 }
 
+/* Change the word, and wake all who sleep for it. */
 static inline bool step(struct fr__event *e, uint64_t *from, uint64_t to)
 {
 	/* [EVENT-2] seq_cst: what happened before set -> word -> the look at
-	 * the semaphore. Pairs with [EVENT-1]. Without it: see there. */
-	return fr__cas_sc(&e->truth, from, to);
+	 * the mark. Pairs with [EVENT-1] and [BELL-2]. Without it: see
+	 * there. */
+	if (!fr__cas_sc(&e->truth, from, to))
+		return false;
+	fr__bell_ring_at(&e->waiting, &e->bell, FR__MARK_EVENT);
+	return true;
 }
 
 static struct fr_event handle(unsigned index, uint64_t word)
@@ -141,50 +144,34 @@ int fr_event_reserve(struct fr_process *p, struct fr_event_group *g,
 	return -ENOSPC;
 }
 
-/* Post only if nothing is there to wake the next waiter. */
-static void wake(sem_t *sem)
-{
-	int value;
-
-	if (sem_getvalue(sem, &value) == -1 || value <= 0)
-		sem_post(sem);
-}
-
 /* Change the word of a handle: (word & ~clear) | set. */
 static int change(struct fr_process *p, struct fr_event event, uint64_t clear,
-		  uint64_t set, struct fr__event **ret)
+		  uint64_t set)
 {
+	struct fr__event *e;
 	uint64_t word;
 	int rc = fr__own(p);
 
 	if (rc < 0)
 		return rc;
 	do {
-		*ret = find(p->arena, event, &word);
-		if (!*ret)
+		e = find(p->arena, event, &word);
+		if (!e)
 			return -ESTALE;
 		if (((word & ~clear) | set) == word)
 			return 0;
-	} while (!step(*ret, &word, (word & ~clear) | set));
-	return 1;
+	} while (!step(e, &word, (word & ~clear) | set));
+	return 0;
 }
 
 int fr_event_set(struct fr_process *p, struct fr_event event)
 {
-	struct fr__event *e;
-	int rc = change(p, event, 0, SET, &e);
-
-	if (rc == 1)
-		wake(&e->set_wake);
-	return rc < 0 ? rc : 0;
+	return change(p, event, 0, SET);
 }
 
 int fr_event_clear(struct fr_process *p, struct fr_event event)
 {
-	struct fr__event *e;
-	int rc = change(p, event, SET, 0, &e);
-
-	return rc < 0 ? rc : 0;
+	return change(p, event, SET, 0);
 }
 
 int fr_event_post(struct fr_process *p, struct fr_event event)
@@ -202,19 +189,10 @@ int fr_event_post(struct fr_process *p, struct fr_event event)
 		if ((word & POSTS) == POSTS)
 			return -EOVERFLOW;
 	} while (!step(e, &word, word + 1));
-	sem_post(&e->post_wake);
 	return 0;
 }
 
-static bool release(struct fr__event *e, uint64_t word)
-{
-	if (!step(e, &word, word & ~(RESERVED | SET | POSTS)))
-		return false;
-	/* Who still waits finds that it is stale. */
-	wake(&e->set_wake);
-	wake(&e->post_wake);
-	return true;
-}
+#define GIVEN_BACK(word) ((word) & ~(RESERVED | SET | POSTS))
 
 int fr_event_release(struct fr_process *p, struct fr_event event)
 {
@@ -228,7 +206,7 @@ int fr_event_release(struct fr_process *p, struct fr_event event)
 		e = find(p->arena, event, &word);
 		if (!e || owner_of(word) != p->index)
 			return -ESTALE;
-	} while (!release(e, word));
+	} while (!step(e, &word, GIVEN_BACK(word)));
 	return 0;
 }
 
@@ -238,70 +216,60 @@ void fr__events_release_of(const struct fr_arena *a, unsigned slot)
 
 	for (i = 0; i < a->geo.events; i++) {
 		struct fr__event *e = &a->events[i];
-		uint64_t word;
+		uint64_t word = look(e);
 
-		while ((word = look(e)) & RESERVED && owner_of(word) == slot)
-			release(e, word);
+		while ((word & RESERVED) && owner_of(word) == slot &&
+		       !step(e, &word, GIVEN_BACK(word)))
+			;
 	}
 }
 
+struct event_wait {
+	struct fr_arena *arena;
+	struct fr_event event;
+	bool take;
+};
+
 /* 1: ours; 0: not yet; -ESTALE. For a take the post is taken. */
-static int try(struct fr_process *p, struct fr_event event, bool take,
-	       struct fr__event **ret)
+static int event_ready(void *ctx)
 {
+	struct event_wait *w = ctx;
+	struct fr__event *e;
 	uint64_t word;
 
 	for (;;) {
-		*ret = find(p->arena, event, &word);
-		if (!*ret)
+		e = find(w->arena, w->event, &word);
+		if (!e)
 			return -ESTALE;
-		if (!take)
+		if (!w->take)
 			return (word & SET) != 0;
 		if ((word & POSTS) == 0)
 			return 0;
-		if (step(*ret, &word, word - 1))
+		/* as [EVENT-2]; nobody waits for posts to go */
+		if (fr__cas_sc(&e->truth, &word, word - 1))
 			return 1;
 	}
-}
-
-/* Sleep on the semaphore until the deadline or the slice's end. 0, -EINTR. */
-static int sleep_on(sem_t *sem, int64_t deadline, bool *woken)
-{
-	int64_t now = fr__now_ns();
-	struct timespec ts = fr__timespec(
-		deadline - now < FR__SLICE_NS ? deadline : now + FR__SLICE_NS);
-
-	*woken = sem_clockwait(sem, CLOCK_MONOTONIC, &ts) == 0;
-	return !*woken && errno == EINTR ? -EINTR : 0;
 }
 
 static int wait_for(struct fr_process *p, struct fr_event event, bool take,
 		    int64_t wait_ns)
 {
-	int64_t deadline = fr__deadline(wait_ns);
-	int saved = errno, rc = fr__own(p);
-	bool woken = false;
+	struct event_wait ctx = {p->arena, event, take};
+	struct fr__wait wait = {
+		.marks = FR__MARK_EVENT, .ready = event_ready, .ctx = &ctx,
+	};
 	struct fr__event *e;
-	sem_t *sem = NULL;
+	uint64_t word;
+	int rc = fr__own(p);
 
-	while (rc == 0) {
-		rc = try(p, event, take, &e);
-		if (rc != 0)
-			break;
-		sem = take ? &e->post_wake : &e->set_wake;
-		if (wait_ns == 0)
-			rc = -EAGAIN;
-		else if (fr__now_ns() >= deadline)
-			rc = -ETIMEDOUT;
-		else if (p->bell.mode == FR_WAIT_POLL)
-			fr__pause();
-		else
-			rc = sleep_on(sem, deadline, &woken);
-	}
-	/* Hand the wake-up on: set frees all, and so does giving back. */
-	if (woken && (rc == -ESTALE || !take))
-		wake(sem);
-	errno = saved;
+	if (rc < 0)
+		return rc;
+	e = find(p->arena, event, &word);
+	if (!e)
+		return -ESTALE;
+	wait.waiting = &e->waiting;
+	wait.word = &e->bell;
+	rc = fr__bell_wait(&p->bell, &wait, wait_ns);
 	return rc < 0 ? rc : 0;
 }
 

@@ -14,12 +14,10 @@
 #include "forkring/farm.h"
 
 #include "forkring/message.h"
-#include "forkring/process.h"
 #include "forkring/supervisor.h"
-#include "futex.h"
+#include "process.h"
 #include "supervisor.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,8 +74,13 @@ static int work(void *ctx, struct fr_process *self)
 {
 	struct worker *w = ctx;
 	struct fr_task_run tasks = {.run = w->farm->opts.run, .ctx = w->state};
+	struct fr_run_opts opts = {.tasks = &tasks};
+	int rc;
 
-	return fr_run(self, &(struct fr_run_opts){.tasks = &tasks});
+	do
+		rc = fr_run(self, &opts);
+	while (rc == -EINTR); /* a signal that the task's program handles */
+	return rc;
 }
 
 static void tear_down(void *ctx, struct fr_process *self)
@@ -201,7 +204,7 @@ static int serve(struct fr_farm *f)
 }
 
 /* fr_collect() that goes on after a child's end, and looks around. */
-static int collect(struct fr_farm *f, int64_t deadline, bool wait,
+static int collect(struct fr_farm *f, int64_t deadline, bool wait, bool lazy,
 		   struct fr_result *r)
 {
 	int rc, served;
@@ -211,7 +214,7 @@ static int collect(struct fr_farm *f, int64_t deadline, bool wait,
 						     : deadline - fr__now_ns();
 
 		left = left > LOOK_NS ? LOOK_NS : left > 0 ? left : 0;
-		rc = fr_collect(f->process, wait ? left : 0, r);
+		rc = fr__collect(f->process, wait ? left : 0, lazy, r);
 		if (rc == 0)
 			f->stats.finished++;
 		if (rc == 0 || rc == -ENODATA)
@@ -243,7 +246,7 @@ static int keep_one(struct fr_farm *f)
 {
 	struct fr_result r;
 	struct kept *k;
-	int rc = collect(f, FR__NEVER, true, &r);
+	int rc = collect(f, FR__NEVER, true, true, &r);
 
 	if (rc < 0)
 		return rc;
@@ -295,7 +298,7 @@ int fr_farm_next(struct fr_farm *f, int64_t wait_ns, struct fr_result *result)
 		*result = f->given->result;
 		return 0;
 	}
-	rc = collect(f, fr__deadline(wait_ns), wait_ns != 0, result);
+	rc = collect(f, fr__deadline(wait_ns), wait_ns != 0, false, result);
 	if (rc == 0)
 		f->in_place = *result;
 	return rc;

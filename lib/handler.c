@@ -262,7 +262,6 @@ static void idle_arm(void *ctx, bool on)
 {
 	struct idle *i = ctx;
 
-	fr__mail_arm(i->p, on);
 	if (i->tasks) {
 		i->slept |= on;
 		fr__task_arm(i->p, on);

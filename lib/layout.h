@@ -12,13 +12,13 @@
  *	+---------------------------------------------------------------+
  *	| types           hash of a name -> id, parent, text            |
  *	+---------------------------------------------------------------+
- *	| idle            bit per slot: sleeps and wants a task         |
+ *	| idle, awake     bit per slot: sleeps and wants a task; awake  |
  *	+---------------------------------------------------------------+
  *	| done            per slot a bit per cell: finished, collect it |
  *	+---------------------------------------------------------------+
  *	| task ring       words: cell, generation, lap                  |
  *	+---------------------------------------------------------------+
- *	| events          truth word and semaphore each                 |
+ *	| events          truth word and bell each                      |
  *	+---------------------------------------------------------------+
  *	| cells           per slot: its outstanding tasks and results   |
  *	+---------------------------------------------------------------+
@@ -37,7 +37,6 @@
 #include "atomic.h"
 #include "forkring/base.h"
 
-#include <semaphore.h>
 #include <stddef.h>
 
 #define FR__MAGIC UINT64_C(0x676e69726b726f66) /* "forkring", little-endian */
@@ -80,7 +79,12 @@ struct fr__header {
 	struct fr__a32 types_used;
 	/* W: any that registers. Longest probe ever made in the name index. */
 	struct fr__a32 names_probe;
-	char pad1[4096 - 128 - 24];
+	char pad1[256 - 128 - 20];
+	/* W: who wakes an idle worker, and workers. R: who submits. Slot + 1 of
+	 * a worker that was woken and has not looked at the task ring yet; it
+	 * will wake the next. 0: nobody. A hint that anybody may clear. */
+	struct fr__a32 waking;
+	char pad2[4096 - 256 - 4];
 };
 
 /* Slot state word: state (4 bits) | who (28) | generation (32). */
@@ -99,6 +103,8 @@ enum fr__slot_state {
 #define FR__MARK_TASK UINT32_C(4)
 #define FR__MARK_RESULT UINT32_C(8)
 #define FR__MARK_NAME UINT32_C(16)
+#define FR__MARK_EVENT UINT32_C(32)
+#define FR__MARK_CELLS UINT32_C(64) /* results too, but not one by one */
 
 struct fr__slot {
 	/* Line 0: read by every sender, hardly ever written.
@@ -139,15 +145,15 @@ struct fr__type_entry {
 
 /*
  * Event truth word: generation (40) | owner slot (12) | reserved (1) | set (1) |
- * posts (10). The semaphores only wake; a waiter believes the word.
+ * posts (10). The bell only wakes; a waiter believes the word.
  */
 struct fr__event {
 	/* W: any, by CAS. R: any. */
 	struct fr__a64 truth;
-	char pad0[56];
-	/* W, R: any, by sem_* only: for who waits for set, and for posts. */
-	sem_t set_wake;
-	sem_t post_wake;
+	/* As a slot's: W: who waits for the event, who changes it. R: any. */
+	struct fr__a32 waiting;
+	struct fr__a32 bell;
+	char pad[64 - 16];
 };
 
 /* Cell state word: generation (32) | attempt (8) | state (4) | owner slot (12) |
@@ -218,11 +224,12 @@ struct fr__taskring_ctl {
 
 _Static_assert(sizeof(struct fr__header) == 4096, "a page");
 _Static_assert(offsetof(struct fr__header, names_version) == 128, "own line");
+_Static_assert(offsetof(struct fr__header, waking) == 256, "own line");
 _Static_assert(sizeof(struct fr__slot) == 256, "four lines");
 _Static_assert(offsetof(struct fr__slot, name) == 64, "line 1");
 _Static_assert(offsetof(struct fr__slot, taking) == 128, "line 2");
 _Static_assert(sizeof(struct fr__type_entry) == 64, "one line");
-_Static_assert(sizeof(struct fr__event) == 128, "two lines");
+_Static_assert(sizeof(struct fr__event) == 64, "one line");
 _Static_assert(sizeof(struct fr__cell) == 64, "one line");
 _Static_assert(sizeof(struct fr__ring_ctl) == 256, "two pairs of lines");
 _Static_assert(sizeof(struct fr__record) == 24, "40 bytes left in a line");

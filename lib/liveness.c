@@ -28,6 +28,18 @@ static int set_lock(const struct fr_arena *a, unsigned slot, short type)
 	return 0;
 }
 
+bool fr__life_held(const struct fr_arena *a, unsigned slot)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)slot,
+		.l_len = 1,
+	};
+
+	return fcntl(a->fd, F_GETLK, &lock) == -1 || lock.l_type != F_UNLCK;
+}
+
 int fr__life_lock(const struct fr_arena *a, unsigned slot)
 {
 	return set_lock(a, slot, F_WRLCK);

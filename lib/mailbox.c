@@ -7,10 +7,15 @@
  * what was for its slot's last holder.
  *
  * A full mailbox: the sender marks ROOM on its own bell, sets the ring's room
- * flag, claims once more, and sleeps. The consumer looks at the flag after each
- * eighth of the ring that it has freed, and always before it sleeps or says that
- * there is nothing; then it clears the flag and rings everybody who waits for
- * room anywhere:
+ * flag, claims once more, and sleeps. The consumer looks at the flag, clears it,
+ * and rings
+ *	one who waits for room, in turn, after each quarter of the ring that it
+ *	has freed (to wake all would have the first one fill the ring again, and
+ *	the others find nothing); if there are more, the flag goes up again
+ *	all of them, when it has found the ring empty, and before each sleep
+ * Who waits is woken at the latest when the ring is empty, or when its turn has
+ * come: no size is preferred, and nobody waits for one that was picked and died.
+ *
  *
  *	Sender				Consumer
  *	 waiting |= ROOM		 units FREE
@@ -152,35 +157,52 @@ int fr_send_name(struct fr_process *p, const char *name, struct fr_type type,
 	return sent > 0 ? sent : error;
 }
 
+/* How many of the parts could be claimed at once just now (1 at least), and
+ * their units together. */
+static unsigned fits(struct fr_process *p, struct fr_addr to,
+		     const struct fr_part *parts, unsigned count,
+		     uint32_t *units)
+{
+	uint32_t room = 0, n;
+	struct fr__ring ring;
+	unsigned i;
+
+	*units = fr__ring_units(parts[0].len);
+	if (fr__addr_slot(to) < p->arena->geo.slots) {
+		fr__arena_ring(p->arena, fr__addr_slot(to), &ring);
+		room = fr__ring_room(&ring, *units);
+	}
+	if (room > (p->mailbox.mask + 1) / 2)
+		room = (uint32_t)(p->mailbox.mask + 1) / 2;
+	for (i = 1; i < count; i++) {
+		if (parts[i].len > fr__ring_body_max(&p->mailbox))
+			break;
+		n = fr__ring_units(parts[i].len);
+		if (*units + n > room)
+			break;
+		*units += n;
+	}
+	return i;
+}
+
 int fr_send_batch(struct fr_process *p, struct fr_addr to,
 		  const struct fr_part *parts, unsigned count, int64_t wait_ns)
 {
-	uint64_t most = (p->mailbox.mask + 1) / 2, at;
 	struct room_wait w;
-	uint32_t units = 0;
+	uint32_t units;
 	unsigned fit, i;
+	uint64_t at;
 	int rc = fr__own(p);
 
 	if (rc < 0 || count == 0)
 		return rc;
-	for (fit = 0; fit < count; fit++) {
-		if (parts[fit].len > fr__ring_body_max(&p->mailbox)) {
-			if (fit == 0)
-				return -EMSGSIZE;
-			break;
-		}
-		if (units + fr__ring_units(parts[fit].len) > most)
-			break;
-		units += fr__ring_units(parts[fit].len);
-	}
+	if (parts[0].len > fr__ring_body_max(&p->mailbox))
+		return -EMSGSIZE;
 	/* As many as there is room for; wait only for the first. */
-	for (;;) {
+	do {
+		fit = fits(p, to, parts, count, &units);
 		rc = claim(&w, p, to, units, fit == 1 ? wait_ns : 0);
-		if (rc != -EAGAIN || fit == 1)
-			break;
-		for (i = fit / 2; fit > i; fit--)
-			units -= fr__ring_units(parts[fit - 1].len);
-	}
+	} while (rc == -EAGAIN && fit > 1);
 	if (rc < 0)
 		return rc;
 	for (i = 0, at = w.position; i < fit; i++) {
@@ -261,18 +283,66 @@ int fr_send_exit(struct fr_process *p, struct fr_addr to, int64_t wait_ns)
 
 /* ---- receiving ---- */
 
+/* Wake one who waits for room, in turn; leave the flag up if there are more. */
+static void wake_one(struct fr_process *p)
+{
+	struct fr_arena *a = p->arena;
+	unsigned i, woken = 0;
+
+	for (i = 0; i < a->geo.slots; i++) {
+		struct fr__slot *s = &a->slots[(p->next_waiter + i) %
+					       a->geo.slots];
+
+		/* as [BELL-1] */
+		if (!(fr__load_sc(&s->waiting) & FR__MARK_ROOM))
+			continue;
+		if (woken) {
+			/* as [MAILBOX-1] */
+			fr__store_sc(&p->mailbox.ctl->room, 1);
+			return;
+		}
+		if (fr__bell_strike(&s->waiting, &s->bell, FR__MARK_ROOM)) {
+			woken = 1;
+			p->next_waiter = (unsigned)(s - a->slots) + 1;
+			i = -1u; /* once round from there */
+		}
+	}
+}
+
 /* Units were freed: does anybody wait for them? */
-static void look_for_room_waiters(struct fr_process *p)
+static void look_for_room_waiters(struct fr_process *p, bool all)
 {
 	p->reader.freed = 0;
 	p->empty_looks = 0;
+	/* as [MAILBOX-3] */
+	fr__store_relaxed(&p->owes_look, 0);
 	/* as [BELL-2]: units FREE -> the look at the flag */
 	fr__fence_sc();
 	/* [MAILBOX-2] seq_cst: units FREE -> the flag; flag -> the marks of
 	 * those who set it. Pairs with [MAILBOX-1]. Without it: a sender
 	 * sleeps beside a free mailbox until its slice ends. */
-	if (fr__load_sc(&p->mailbox.ctl->room) &&
-	    fr__swap_sc(&p->mailbox.ctl->room, 0))
+	if (!fr__load_sc(&p->mailbox.ctl->room) ||
+	    !fr__swap_sc(&p->mailbox.ctl->room, 0))
+		return;
+	if (all)
+		fr__ring_all(p->arena, FR__MARK_ROOM);
+	else
+		wake_one(p);
+}
+
+void fr__mail_before_sleep(void *process)
+{
+	struct fr_process *p = process;
+
+	/* [MAILBOX-3] relaxed: set by the thread that receives; who sleeps in
+	 * another one at worst looks once too often. */
+	if (!fr__load_relaxed(&p->owes_look))
+		return;
+	/* as [MAILBOX-3] */
+	fr__store_relaxed(&p->owes_look, 0);
+	/* as [BELL-2] and [MAILBOX-2] */
+	fr__fence_sc();
+	if (fr__swap_sc(&p->mailbox.ctl->room, 0))
 		fr__ring_all(p->arena, FR__MARK_ROOM);
 }
 
@@ -291,7 +361,7 @@ int fr__mail_ready(struct fr_process *p)
 			return rc;
 		if (rc == 0) {
 			if (p->reader.freed && ++p->empty_looks > 32)
-				look_for_room_waiters(p);
+				look_for_room_waiters(p, true);
 			return 0;
 		}
 		rec = fr__ring_at(r, p->stash_position);
@@ -307,20 +377,9 @@ int fr__mail_ready(struct fr_process *p)
 	return 1;
 }
 
-void fr__mail_arm(struct fr_process *p, bool on)
-{
-	if (on && p->reader.freed)
-		look_for_room_waiters(p);
-}
-
 static int mail_ready(void *ctx)
 {
 	return fr__mail_ready(ctx);
-}
-
-static void mail_arm(void *ctx, bool on)
-{
-	fr__mail_arm(ctx, on);
 }
 
 /* The stashed record as a message. */
@@ -344,10 +403,7 @@ static int give(struct fr_process *p, struct fr_message *m)
 int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
 {
 	struct fr__wait wait = {
-		.marks = FR__MARK_MAIL,
-		.ready = mail_ready,
-		.arm = mail_arm,
-		.ctx = p,
+		.marks = FR__MARK_MAIL, .ready = mail_ready, .ctx = p,
 	};
 	int rc = fr__own(p);
 
@@ -356,7 +412,7 @@ int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
 	if (rc == 0)
 		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
 	if (rc == -EAGAIN && p->reader.freed)
-		look_for_room_waiters(p);
+		look_for_room_waiters(p, true);
 	return rc < 0 ? rc : give(p, ret);
 }
 
@@ -395,14 +451,16 @@ void fr_release_batch(struct fr_process *p, struct fr_message *messages,
 	if (fr__own(p) < 0)
 		return;
 	while (count > 0) {
-		for (n = 0; n < count && n < RUN; n++) {
-			positions[n] = messages[n].priv;
-			messages[n].body = NULL;
+		for (n = 0; count > 0 && n < RUN; messages++, count--) {
+			if (!messages->body)
+				continue; /* released before */
+			positions[n++] = messages->priv;
+			messages->body = NULL;
 		}
 		fr__ring_release_run(&p->mailbox, &p->reader, positions, n);
-		messages += n;
-		count -= n;
 	}
-	if (p->reader.freed > p->mailbox.mask / 8)
-		look_for_room_waiters(p);
+	/* as [MAILBOX-3] */
+	fr__store_relaxed(&p->owes_look, 1);
+	if (p->reader.freed > p->mailbox.mask / 4)
+		look_for_room_waiters(p, false);
 }

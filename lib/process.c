@@ -22,6 +22,7 @@
  */
 #include "process.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,12 +100,21 @@ static int take_reserved(const struct fr_arena *a, struct fr_addr reserved,
 
 	if (i >= a->geo.slots)
 		return -EINVAL;
-	seen = state(&a->slots[i]);
-	if (fr__slot_state(seen) != FR__SLOT_RESERVED ||
-	    fr__slot_generation(seen) != g)
-		return -EINVAL;
-	if (fr__life_lock(a, i) < 0)
-		return -ENOLCK;
+	for (;;) {
+		int rc;
+
+		seen = state(&a->slots[i]);
+		if (fr__slot_state(seen) != FR__SLOT_RESERVED ||
+		    fr__slot_generation(seen) != g)
+			return -EINVAL;
+		rc = fr__life_lock(a, i);
+		if (rc == 0)
+			break;
+		if (rc != -EAGAIN)
+			return -ENOLCK;
+		/* A joiner that saw the slot free has the lock for a moment. */
+		sched_yield();
+	}
 	if (!step(&a->slots[i], seen, fr__slot_word(FR__SLOT_JOINING, pid, g))) {
 		fr__life_unlock(a, i);
 		return -EINVAL;
@@ -117,7 +127,12 @@ static int take_reserved(const struct fr_arena *a, struct fr_addr reserved,
 static void free_slot(const struct fr_arena *a, unsigned slot, uint64_t from)
 {
 	struct fr__slot *s = &a->slots[slot];
+	struct fr__ring ring;
 
+	/* What was sent and not received. Later mail, from senders that had
+	 * looked before, is dropped by the slot's next holder. */
+	fr__arena_ring(a, slot, &ring);
+	fr__ring_drain(&ring);
 	step(s, from,
 	     fr__slot_word(FR__SLOT_FREE, 0, fr__slot_generation(from)));
 	/* Whoever waits for room in the mailbox is told that its owner is gone
@@ -149,6 +164,12 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 	if (rc < 0)
 		return rc;
 	fr__bell_init(&p->bell, p->slot, o->wait);
+	p->bell.awake = a->awake;
+	p->bell.awake_words = (a->geo.slots + 63) / 64;
+	p->bell.index = p->index;
+	p->bell.before_sleep = fr__mail_before_sleep;
+	p->bell.ctx = p;
+	fr__bell_awake(&p->bell, true);
 	fr__arena_ring(a, p->index, &p->mailbox);
 	fr__reader_init(&p->reader, &p->mailbox);
 	/* [PROCESS-4] relaxed: published by the state's CAS, [PROCESS-2]; a
@@ -232,6 +253,8 @@ void fr_leave(struct fr_process *p)
 	if (p->free_cells)
 		fr__tasks_leave(p);
 	fr__events_release_of(p->arena, p->index);
+	fr__unreserve_all(p->arena, p->index);
+	fr__bell_awake(&p->bell, false);
 	pthread_mutex_lock(&p->arena->join_mutex);
 	fr__life_unlock(p->arena, p->index);
 	free_slot(p->arena, p->index, leaving);
@@ -278,6 +301,21 @@ int fr_unreserve(struct fr_process *p, struct fr_addr reserved)
 		return -ESRCH;
 	free_slot(p->arena, i, leaving);
 	return 0;
+}
+
+void fr__unreserve_all(const struct fr_arena *a, unsigned by)
+{
+	unsigned i;
+
+	for (i = 0; i < a->geo.slots; i++) {
+		uint64_t word = state(&a->slots[i]);
+		uint32_t g = fr__slot_generation(word);
+		uint64_t leaving = fr__slot_word(FR__SLOT_LEAVING, by, g);
+
+		if (word == fr__slot_word(FR__SLOT_RESERVED, by, g) &&
+		    step(&a->slots[i], word, leaving))
+			free_slot(a, i, leaving);
+	}
 }
 
 int fr_lookup(struct fr_process *p, const char *name, struct fr_addr *addrs,
@@ -374,5 +412,5 @@ void fr_interrupt(struct fr_process *p)
 		return;
 	/* as [BELL-9] */
 	fr__store_relaxed(&p->bell.interrupted, 1);
-	fr__bell_shake(p->slot);
+	fr__bell_shake(&p->slot->bell);
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 
+struct fr_result;
 struct fr__routes;   /* route.c */
 struct fr__handlers; /* handler.c */
 
@@ -25,6 +26,8 @@ struct fr_process {
 	struct fr__ring mailbox;
 	struct fr__reader reader;
 	unsigned empty_looks; /* since units were freed */
+	unsigned next_waiter; /* for room: where to look for one first */
+	struct fr__a32 owes_look; /* units were freed since the last look */
 	bool stashed;         /* a record was found and not given out yet */
 	unsigned stash_owner;
 	uint32_t stash_units;
@@ -40,6 +43,7 @@ struct fr_process {
 	uint32_t cells;      /* own ones, from first_cell on */
 	uint32_t first_cell;
 	struct fr__a32 outstanding;
+	struct fr__a32 collectors; /* threads that look for results */
 	/* liburcu's tables. */
 	struct fr__routes *routes;
 	struct fr__handlers *handlers;
@@ -126,6 +130,8 @@ void fr__ring_all(const struct fr_arena *a, uint32_t mark);
 /* Take the lock of a slot: 0, -EAGAIN another process has it, -ENOLCK. */
 int fr__life_lock(const struct fr_arena *a, unsigned slot);
 void fr__life_unlock(const struct fr_arena *a, unsigned slot);
+/* Does another process hold it? */
+bool fr__life_held(const struct fr_arena *a, unsigned slot);
 
 /* ---- route.c ---- */
 
@@ -146,11 +152,15 @@ int fr__route_find(struct fr_process *p, const char *name,
 void fr__name_store(struct fr__a64 *words, const char *name);
 void fr__name_load(const struct fr__a64 *words, char *text);
 
+/* Give back what a process that is gone had reserved. */
+void fr__unreserve_all(const struct fr_arena *a, unsigned by);
+
 /* ---- mailbox.c: for waits on mail ---- */
 
 /* 1: a message is stashed for the next receive; 0; -EBADMSG. */
 int fr__mail_ready(struct fr_process *p);
-void fr__mail_arm(struct fr_process *p, bool on);
+/* Somebody of the process is about to sleep: look for who waits for room. */
+void fr__mail_before_sleep(void *process);
 
 /* ---- task.c ---- */
 
@@ -160,6 +170,10 @@ void fr__task_arm(struct fr_process *p, bool on);
  * wake another. */
 void fr__task_pass_on(const struct fr_arena *a);
 
+/* fr_collect(); lazy: when it must sleep, it is woken for a batch of results, or
+ * when the task ring runs dry: for who has more tasks to submit. */
+int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
+		struct fr_result *ret);
 int fr__tasks_init(struct fr_process *p);
 void fr__tasks_leave(struct fr_process *p);
 /* A worker proven dead had this slot: hand its task on. */

@@ -8,6 +8,8 @@
  *	its name out of the index
  *	its task to another worker, its finished ones told, its own ones dropped
  *	its events freed
+ *	its own mailbox: what it had begun to free, and what it had not read
+ *	what it had reserved given back
  *	every bell rung			 a wake-up may have died with it
  *	slot RECOVERING -> FREE
  *
@@ -45,15 +47,20 @@ void fr__recover(const struct fr_arena *a, struct fr_addr dead)
 		fr__arena_ring(a, i, &ring);
 		fr__ring_bury(&ring, slot);
 	}
+	fr__arena_ring(a, slot, &ring);
+	fr__ring_mend(&ring);
+	fr__ring_drain(&ring);
+	fr__unreserve_all(a, slot);
 	fr__route_remove(a, slot, g);
 	fr__tasks_recover(a, slot);
 	fr__tasks_drop(a, slot);
 	fr__events_release_of(a, slot);
 	/* [RECOVER-1] relaxed: nobody waits here now; the CAS publishes. */
 	fr__and_relaxed(&a->idle[slot / 64], ~(UINT64_C(1) << slot % 64));
+	fr__and_relaxed(&a->awake[slot / 64], ~(UINT64_C(1) << slot % 64));
 	fr__store_relaxed(&s->waiting, 0);
 	word = recovering;
 	step(s, &word, fr__slot_word(FR__SLOT_FREE, 0, g));
 	for (i = 0; i < a->geo.slots; i++)
-		fr__bell_shake(&a->slots[i]);
+		fr__bell_shake(&a->slots[i].bell);
 }

@@ -46,9 +46,8 @@
  *	claim .. publish	a CLAIMED record with its owner: buried
  *	publish .. tail		a READY record; the next producer moves tail, and
  *				if the record is gone by then, moves it to head
- *	head .. last FREE	units of a record before head that are not free,
- *				its header among them: who recovers frees them
- *				from that header on
+ *	head .. last FREE	records before head whose headers are not free:
+ *				who recovers frees them (fr__ring_mend)
  */
 #include "ring.h"
 
@@ -72,6 +71,12 @@ _Static_assert(FR__SLOTS_MAX == 1 << OWNER_BITS, "an owner fits a tag");
 static inline uint64_t lap_of(const struct fr__ring *r, uint64_t position)
 {
 	return position >> r->shift;
+}
+
+/* Positions are compared by their distance, which is right across 2^64. */
+static inline bool before(uint64_t a, uint64_t b)
+{
+	return (int64_t)(a - b) < 0;
 }
 
 static inline uint64_t free_tag(const struct fr__ring *r, uint64_t lap)
@@ -172,7 +177,7 @@ static bool catch_up(const struct fr__ring *r, uint64_t t)
 	/* [RING-5] acquire: head -> is past any unit that we saw freed. Pairs
 	 * with [RING-8]. Without it: we would call a sound ring damaged. */
 	head = fr__load_acquire(&r->ctl->head);
-	if (head <= t || head - t > r->mask + 1)
+	if (!before(t, head) || head - t > r->mask + 1)
 		return false;
 	/* as [RING-3] */
 	fr__cas_acq_rel(&r->ctl->tail, &t, head);
@@ -207,7 +212,8 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 		if (seen != free) {
 			if (is_record(r, plain, t))
 				fr__ring_advance(r, t, units_of(plain));
-			else if ((uint32_t)plain == (uint32_t)lap_of(r, t) - 1)
+			else if ((uint32_t)plain ==
+				 (uint32_t)lap_of(r, t - r->mask - 1))
 				return -EAGAIN;
 			else if (!catch_up(r, t))
 				lost++;
@@ -232,6 +238,24 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 		fr__ring_advance(r, t, need);
 	}
 	return -EBADMSG;
+}
+
+uint32_t fr__ring_room(const struct fr__ring *r, uint32_t n)
+{
+	/* as [RING-4] */
+	uint64_t t = fr__load_acquire(&r->ctl->tail);
+	uint32_t room = room_at(r, t), run;
+
+	for (run = 0; run < room; run++)
+		if (look(r, t + run) != free_tag(r, lap_of(r, t)))
+			break;
+	if (run >= n || run < room)
+		return run >= n ? run : 0;
+	t += room;
+	for (run = 0; run <= r->mask; run++)
+		if (look(r, t + run) != free_tag(r, lap_of(r, t)))
+			break;
+	return run >= n ? run : 0;
 }
 
 void fr__ring_prepare(const struct fr__ring *r, unsigned owner,
@@ -335,7 +359,7 @@ void fr__reader_init(struct fr__reader *rd, const struct fr__ring *r)
 	 * new one came after the old by the slot's state. */
 	p = rd->head = rd->next = fr__load_relaxed(&r->ctl->head);
 	/* What the last consumer held is done with. */
-	for (end = p + r->mask + 1; p < end;) {
+	for (end = p + r->mask + 1; before(p, end);) {
 		uint64_t plain = peek(r, p) ^ r->secret;
 
 		if (!is_record(r, plain, p))
@@ -350,7 +374,7 @@ void fr__reader_init(struct fr__reader *rd, const struct fr__ring *r)
 static inline void free_units(const struct fr__ring *r, uint64_t position,
 			      uint32_t n)
 {
-	uint64_t free = free_tag(r, lap_of(r, position) + 1);
+	uint64_t free = free_tag(r, lap_of(r, position + r->mask + 1));
 
 	while (n-- > 0)
 		/* [RING-9] release: reads of the record -> its units FREE.
@@ -371,7 +395,7 @@ static int free_up_to(const struct fr__ring *r, struct fr__reader *rd,
 	fr__store_release(&r->ctl->head, head);
 	rd->freed += (uint32_t)(head - p);
 	rd->head = head;
-	if (rd->next < head) /* we had gone back to a claim before it */
+	if (before(rd->next, head)) /* we had gone back to a claim before it */
 		rd->next = head;
 	while (p != head) {
 		/* as [RING-16], a load: our own tags */
@@ -397,9 +421,9 @@ static uint64_t border_from(const struct fr__ring *r,
 	unsigned i;
 
 	for (i = 0; i < rd->blocked; i++)
-		if (rd->open[i].position < limit)
+		if (before(rd->open[i].position, limit))
 			limit = rd->open[i].position;
-	while (p < limit) {
+	while (before(p, limit)) {
 		uint64_t plain = peek(r, p) ^ r->secret;
 
 		if (!is_record(r, plain, p) || state_of(plain) < DONE)
@@ -417,17 +441,17 @@ static void go_back(const struct fr__ring *r, struct fr__reader *rd)
 
 	for (i = 0; i < rd->blocked; i++)
 		if (peek(r, rd->open[i].position) != rd->open[i].tag &&
-		    rd->open[i].position < oldest)
+		    before(rd->open[i].position, oldest))
 			oldest = rd->open[i].position;
 	if (oldest == rd->next)
 		return;
 	rd->next = oldest;
 	/* The claims behind it are found again on the way. */
 	for (i = 0; i < rd->blocked;)
-		if (rd->open[i].position >= oldest)
-			rd->open[i] = rd->open[--rd->blocked];
-		else
+		if (before(rd->open[i].position, oldest))
 			i++;
+		else
+			rd->open[i] = rd->open[--rd->blocked];
 }
 
 static bool is_blocked(const struct fr__ring *r, const struct fr__reader *rd,
@@ -498,6 +522,7 @@ int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 {
 	uint64_t p = rd->head;
 	unsigned i;
+	int rc = 0, freed;
 
 	for (i = 0; i < count; i++) {
 		/* as [RING-16], a load: the consumer's own tags */
@@ -507,16 +532,17 @@ int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 		/* Delivered, that is READY before next, or HELD anywhere. */
 		if (!is_record(r, plain, positions[i]) ||
 		    !(state_of(plain) == HELD ||
-		      (state_of(plain) == READY && positions[i] < rd->next)))
-			return -EBADMSG;
-		if (positions[i] == p)
+		      (state_of(plain) == READY && before(positions[i], rd->next))))
+			rc = -EBADMSG;
+		else if (positions[i] == p)
 			p += units_of(plain);
 		else
 			mark(r, positions[i], plain, DONE);
 	}
 	if (p == rd->head)
-		return 0;
-	return free_up_to(r, rd, border_from(r, rd, p));
+		return rc;
+	freed = free_up_to(r, rd, border_from(r, rd, p));
+	return freed < 0 ? freed : rc;
 }
 
 /* ---- a survivor ---- */
@@ -524,6 +550,7 @@ int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner)
 {
 	unsigned count = 0;
+	bool started = false;
 	uint64_t p = 0, end = 0;
 
 	for (;;) {
@@ -532,17 +559,18 @@ unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner)
 		seen = look(r, p);
 		/* as [RING-5] */
 		head = fr__load_acquire(&r->ctl->head);
-		if (end == 0 || head > p) {
+		if (!started || before(p, head)) {
 			/* The start; or the consumer has freed what we read. */
 			p = head;
-			end = end ? end : head + r->mask + 1;
+			end = started ? end : head + r->mask + 1;
+			started = true;
 			seen = look(r, p);
 			/* as [RING-5] */
 			if (fr__load_acquire(&r->ctl->head) != head)
 				continue;
 		}
 		plain = seen ^ r->secret;
-		if (p >= end || !is_record(r, plain, p))
+		if (!before(p, end) || !is_record(r, plain, p))
 			return count; /* what comes later is not the dead's */
 		if (state_of(plain) == CLAIMED && owner_of(plain) == owner)
 			/* [RING-15] acq_rel: the owner is dead, its writes are
@@ -555,15 +583,50 @@ unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner)
 	}
 }
 
+void fr__ring_mend(const struct fr__ring *r)
+{
+	/* as [RING-14] */
+	uint64_t head = fr__load_relaxed(&r->ctl->head);
+	uint64_t p = head, end = head + r->mask + 1;
+
+	while (before(p, end)) {
+		uint64_t seen = look(r, p), plain = seen ^ r->secret;
+		uint64_t old = p - r->mask - 1;
+
+		if (seen == free_tag(r, lap_of(r, p))) {
+			p++;
+		} else if (is_record(r, plain, p)) {
+			p += units_of(plain);
+		} else if (is_record(r, plain, old)) {
+			free_units(r, old, units_of(plain));
+			p += units_of(plain);
+		} else {
+			return; /* damaged: said by who uses it */
+		}
+	}
+}
+
+void fr__ring_drain(const struct fr__ring *r)
+{
+	struct fr__reader rd;
+	uint64_t position;
+	unsigned owner;
+
+	fr__reader_init(&rd, r);
+	while (fr__ring_next(r, &rd, &position, &owner) == 1)
+		if (fr__ring_release(r, &rd, position) < 0)
+			return;
+}
+
 const char *fr__ring_check(const struct fr__ring *r)
 {
 	/* [RING-17] relaxed: nobody else is at work. */
 	uint64_t head = fr__load_relaxed(&r->ctl->head);
 	uint64_t tail = fr__load_relaxed(&r->ctl->tail);
 	uint64_t p = head, end = head + r->mask + 1;
-	bool met_tail = tail <= head;
+	bool met_tail = !before(head, tail);
 
-	while (p < end) {
+	while (before(p, end)) {
 		uint64_t seen = look(r, p);
 
 		met_tail |= p == tail;
@@ -575,7 +638,7 @@ const char *fr__ring_check(const struct fr__ring *r)
 	}
 	if (!met_tail && p != tail)
 		return "tail is not a border, or is past the end";
-	for (; p < end; p++)
+	for (; before(p, end); p++)
 		if (look(r, p) != free_tag(r, lap_of(r, p)))
 			return "a unit behind the end is not free";
 	return NULL;

@@ -91,6 +91,16 @@ int fr__ring_release(const struct fr__ring *r, struct fr__reader *rd,
 int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 			 const uint64_t *positions, unsigned count);
 
+/* Units in which a record of n units (1 at least) could stand now, or 0: the free
+ * run at the end, or where n do not fit there, at the next lap's start. Only a
+ * look. */
+uint32_t fr__ring_room(const struct fr__ring *r, uint32_t n);
+
+/* The consumer is gone, and nobody is in its place: free what it had begun to
+ * free, and take out all that is there. */
+void fr__ring_mend(const struct fr__ring *r);
+void fr__ring_drain(const struct fr__ring *r);
+
 /* A survivor: turn the claims of an owner proven dead into dead records.
  * Returns how many. */
 unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner);

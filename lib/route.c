@@ -272,7 +272,7 @@ void fr__routes_free(struct fr_process *p)
 
 /* From the cache: the count, or -1 it is not there or stale. */
 static int find_cached(struct fr__routes *r, uint64_t hash, const char *name,
-		       uint32_t version, struct fr_addr *addrs, unsigned max)
+		       uint64_t version, struct fr_addr *addrs, unsigned max)
 {
 	struct cds_lfht_iter iter;
 	struct cds_lfht_node *node;
@@ -286,9 +286,9 @@ static int find_cached(struct fr__routes *r, uint64_t hash, const char *name,
 
 		if (e->version == version) {
 			count = (int)e->count;
-			memcpy(addrs, e->addrs,
-			       (e->count < max ? e->count : max) *
-				       sizeof(*addrs));
+			max = e->count < max ? e->count : max;
+			while (max-- > 0)
+				addrs[max] = e->addrs[max];
 		}
 	}
 	urcu_bp_read_unlock();

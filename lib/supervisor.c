@@ -25,6 +25,7 @@
 #include "forkring/supervisor.h"
 
 #include "forkring/message.h"
+#include "forkring/task.h"
 #include "process.h"
 #include "supervisor.h"
 
@@ -38,6 +39,7 @@
 #define EXIT_GRACE_NS INT64_C(5000000000)
 #define TERM_GRACE_NS INT64_C(1000000000)
 #define LOOK_NS INT64_C(50000000) /* at the children, while they end */
+#define UNKNOWN (255 << 8) /* status of a child that others have reaped */
 
 enum child_state {
 	DESCRIBED,
@@ -61,9 +63,9 @@ struct fr_supervisor {
 	struct fr_process *process;
 	struct fr_supervisor_opts opts;
 	struct child *children, **last;
-	struct sigaction old_int, old_term, old_chld;
 	int failure; /* -ECHILD once a child has failed for good */
 	bool stopping;
+	unsigned stops; /* how often everything was stopped */
 };
 
 static const int signals[] = {SIGINT, SIGTERM, SIGCHLD};
@@ -71,27 +73,33 @@ static const int signals[] = {SIGINT, SIGTERM, SIGCHLD};
 /* What the signal handlers may touch. */
 static struct fr_supervisor *current; /* set before they are in place */
 static struct fr__a32 asked; /* SIGINT and SIGTERM since open */
+static struct sigaction old_int, old_term, old_chld;
 
-static struct sigaction *old_action(struct fr_supervisor *s, int signal)
+static struct sigaction *old_action(int signal)
 {
-	return signal == SIGINT	   ? &s->old_int
-	       : signal == SIGTERM ? &s->old_term
-				   : &s->old_chld;
+	return signal == SIGINT	   ? &old_int
+	       : signal == SIGTERM ? &old_term
+				   : &old_chld;
 }
 
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
+	struct sigaction *old = old_action(signal);
 	struct fr_supervisor *s = current;
-	struct sigaction *old;
 
 	if (!s)
 		return;
+	if (fr__own(s->process) < 0) {
+		/* In a child that was forked past us: as if we were not. */
+		sigaction(signal, old, NULL);
+		raise(signal);
+		return;
+	}
 	if (signal != SIGCHLD)
 		/* [SUPERVISOR-1] relaxed: a count, read by the same thread or
 		 * after the wait that this interrupts. */
 		fr__add_relaxed(&asked, 1);
 	fr_interrupt(s->process);
-	old = old_action(s, signal);
 	if (signal != SIGCHLD)
 		return;
 	if (old->sa_flags & SA_SIGINFO)
@@ -100,25 +108,32 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 		old->sa_handler(signal);
 }
 
-static void take_signals(struct fr_supervisor *s)
+static void take_signals(void)
 {
 	struct sigaction sa = {
 		.sa_sigaction = on_signal,
 		.sa_flags = SA_SIGINFO | SA_RESTART,
 	};
+	struct sigaction old;
 	unsigned i;
 
 	sigemptyset(&sa.sa_mask);
-	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++)
-		sigaction(signals[i], &sa, old_action(s, signals[i]));
+	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		sigaction(signals[i], &sa, &old);
+		/* Ours already, in a child of a supervisor: what was there
+		 * before the parent's is known. */
+		if (!(old.sa_flags & SA_SIGINFO) ||
+		    old.sa_sigaction != on_signal)
+			*old_action(signals[i]) = old;
+	}
 }
 
-static void give_signals_back(struct fr_supervisor *s)
+static void give_signals_back(void)
 {
 	unsigned i;
 
 	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++)
-		sigaction(signals[i], old_action(s, signals[i]), NULL);
+		sigaction(signals[i], old_action(signals[i]), NULL);
 }
 
 int fr_supervisor_open(struct fr_process *process,
@@ -149,7 +164,7 @@ int fr_supervisor_open(struct fr_process *process,
 	/* as [SUPERVISOR-1] */
 	fr__store_relaxed(&asked, 0);
 	if (!s->opts.no_signals)
-		take_signals(s);
+		take_signals();
 	*ret = s;
 	return 0;
 }
@@ -287,15 +302,36 @@ static void report(struct fr_supervisor *s, const struct child *c, int status,
 		fr__report(name, c->pid, status, restarting);
 }
 
+/* What else a process that is gone had joined as. Its pid may be somebody else's
+ * by now: the lock tells. */
+static void recover_others_of(const struct fr_arena *a, pid_t pid)
+{
+	unsigned i;
+
+	for (i = 0; i < a->geo.slots; i++) {
+		/* as [PROCESS-1] */
+		uint64_t word = fr__load_acquire(&a->slots[i].state);
+
+		if (fr__slot_who(word) == (uint32_t)pid &&
+		    fr__slot_state(word) >= FR__SLOT_JOINING &&
+		    fr__slot_state(word) <= FR__SLOT_LEAVING &&
+		    !fr__life_held(a, i))
+			fr__recover(a, fr__addr(i, fr__slot_generation(word)));
+	}
+}
+
 /* A child has been waited for. */
 static void ended(struct fr_supervisor *s, struct child *c, int status)
 {
-	bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-	bool again = failed && !s->stopping &&
-		     c->opts.restart == FR_RESTART_ON_FAILURE;
+	/* Who dies while all are to end has not failed. */
+	bool failed = (!WIFEXITED(status) || WEXITSTATUS(status) != 0) &&
+		      !s->stopping && !fr_supervisor_interrupted(s);
+	bool again = failed && c->opts.restart == FR_RESTART_ON_FAILURE;
+	unsigned stops = s->stops;
 	struct fr_addr addr;
 
 	fr__recover(s->process->arena, c->addr);
+	recover_others_of(s->process->arena, c->pid);
 	c->state = ENDED;
 	if (fr__now_ns() - c->started_ns >= FR_RESTART_WINDOW_NS)
 		c->restarts = 0;
@@ -303,13 +339,15 @@ static void ended(struct fr_supervisor *s, struct child *c, int status)
 	    fr_reserve(s->process, &addr) == 0) {
 		report(s, c, status, true);
 		c->addr = addr;
-		if (start(s, c) == 0)
+		/* The report may have stopped everything. */
+		if (stops == s->stops && start(s, c) == 0)
 			return;
 		fr_unreserve(s->process, addr);
+		failed = stops == s->stops;
 	} else {
 		report(s, c, status, false);
 	}
-	if (failed && !s->stopping && c->opts.restart != FR_RESTART_IGNORE)
+	if (failed && c->opts.restart != FR_RESTART_IGNORE)
 		s->failure = -ECHILD;
 }
 
@@ -320,9 +358,14 @@ static int reap(struct fr_supervisor *s)
 	int status, running = 0;
 
 	for (c = s->children; c; c = c->next) {
-		if (c->state == RUNNING &&
-		    waitpid(c->pid, &status, WNOHANG) == c->pid)
+		pid_t pid = c->state == RUNNING
+				    ? waitpid(c->pid, &status, WNOHANG)
+				    : 0;
+
+		if (pid == c->pid)
 			ended(s, c, status);
+		else if (pid == -1 && errno == ECHILD)
+			ended(s, c, UNKNOWN); /* somebody else waited for it */
 		running += c->state == RUNNING;
 	}
 	return running;
@@ -376,11 +419,12 @@ static void stop(struct fr_supervisor *s, const struct fr_run_opts *run)
 		o.unhandled = run->unhandled;
 	}
 	s->stopping = true;
+	s->stops++;
 	while (reap(s) > 0) {
 		send_exits(s);
 		now = fr__now_ns();
 		/* as [SUPERVISOR-1] */
-		if (fr__load_relaxed(&asked) > asked_before + 1)
+		if (fr__load_relaxed(&asked) > (asked_before ? asked_before : 1))
 			term = end = now;
 		if (now >= end) {
 			signal_all(s, SIGKILL);
@@ -405,9 +449,14 @@ int fr_supervisor_run(struct fr_supervisor *s, const struct fr_run_opts *opts)
 {
 	static const struct fr_run_opts defaults;
 	int64_t deadline, now;
-	int rc = fr_supervisor_start(s), running = 1;
+	int rc = fr__own(s->process), running = 1;
 
 	opts = opts ? opts : &defaults;
+	if (rc == 0 && (opts->limit_ns < 0 || (opts->tasks && !opts->tasks->run)))
+		rc = -EINVAL;
+	if (rc < 0)
+		return rc;
+	rc = fr_supervisor_start(s);
 	deadline = fr__deadline(opts->limit_ns > 0 ? opts->limit_ns
 						   : FR_FOREVER);
 	while (rc == 0 && running > 0 && !fr_supervisor_interrupted(s)) {
@@ -437,7 +486,7 @@ void fr_supervisor_close(struct fr_supervisor *s)
 	if (fr__own(s->process) == 0) {
 		stop(s, NULL);
 		if (!s->opts.no_signals)
-			give_signals_back(s);
+			give_signals_back();
 		current = NULL;
 	}
 	while ((c = s->children) != NULL) {

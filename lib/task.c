@@ -103,34 +103,63 @@ static inline bool step(struct fr__cell *c, uint64_t from, uint64_t to)
 
 /* ---- idle workers ---- */
 
-/* Wake one idle worker, if there is one. The task is in the ring. */
-static void wake_one(const struct fr_arena *a)
+/* The number of an idle worker's slot, or -1. */
+static int find_idle(const struct fr_arena *a)
 {
-	unsigned i, words = (a->geo.slots + 63) / 64;
+	unsigned i, slot;
 
-	for (i = 0; i < words; i++) {
-		/* [TASK-2] seq_cst: entry pushed -> the look at idle bits. Pairs
-		 * with [TASKRING-5] and [TASK-4]. Without it: pusher and taker
-		 * miss each other. */
+	for (i = 0; i < (a->geo.slots + 63) / 64; i++) {
+		/* [TASK-2] seq_cst: entry pushed -> the look at idle bits; and
+		 * waking cleared -> the same look. Pairs with [TASKRING-5],
+		 * [TASK-4] and [TASK-10]. Without it: pusher and taker miss
+		 * each other. */
 		uint64_t set = fr__load_sc(&a->idle[i]);
 
-		while (set) {
-			uint64_t bit = set & -set;
-			unsigned slot = i * 64 + (unsigned)__builtin_ctzll(set);
+		slot = i * 64 + (unsigned)(set ? __builtin_ctzll(set) : 0);
+		if (set && slot < a->geo.slots)
+			return (int)slot;
+	}
+	return -1;
+}
 
-			/* as [TASK-2]: one of us wakes it */
-			set = fr__and_sc(&a->idle[i], ~bit);
-			if ((set & bit) && slot < a->geo.slots) {
-				fr__bell_strike(&a->slots[slot], FR__MARK_TASK);
-				return;
-			}
-			set &= ~bit;
-		}
+/* Wake one idle worker, unless there is none or one is on its way: that one
+ * will look at the ring, and wake the next. The task is in the ring. */
+static void wake_one(const struct fr_arena *a)
+{
+	struct fr__a32 *waking = &a->header->waking;
+	struct fr__slot *s;
+	uint32_t none;
+	int slot;
+
+	while ((slot = find_idle(a)) >= 0) {
+		uint64_t bit = UINT64_C(1) << slot % 64;
+
+		none = 0;
+		/* [TASK-10] seq_cst: entry pushed -> the look at who is waking;
+		 * against waking cleared -> its look at the ring. Pairs with
+		 * [TASK-11] and [TASK-2]. Without it: we leave it to one that
+		 * has looked already. */
+		if (fr__load_sc(waking) != 0 ||
+		    !fr__cas_sc(waking, &none, (uint32_t)slot + 1))
+			return;
+		s = &a->slots[slot];
+		/* as [TASK-2]: one of us wakes it */
+		if ((fr__and_sc(&a->idle[slot / 64], ~bit) & bit) &&
+		    fr__bell_strike(&s->waiting, &s->bell, FR__MARK_TASK))
+			return;
+		/* It was awake by itself; somebody may have relied on us
+		 * meanwhile, so look at the idle ones again. */
+		/* as [TASK-10] */
+		fr__swap_sc(waking, 0);
 	}
 }
 
 void fr__task_pass_on(const struct fr_arena *a)
 {
+	/* [TASK-11] seq_cst: waking cleared -> the look at the ring. Pairs with
+	 * [TASK-10]. Without it: see there. */
+	if (fr__load_sc(&a->header->waking))
+		fr__swap_sc(&a->header->waking, 0);
 	if (fr__taskring_any(&a->tasks))
 		wake_one(a);
 }
@@ -245,7 +274,53 @@ static void give_back(struct fr_process *p, uint32_t i)
 {
 	/* as [TASK-6] */
 	fr__or_relaxed(&p->free_cells[i / 64], UINT64_C(1) << i % 64);
-	fr__add_relaxed(&p->outstanding, -1u);
+	/* [TASK-13] seq_cst: none outstanding -> the look for who waits; a
+	 * collector counted -> its look at bits and at outstanding. Pairs with
+	 * [TASK-12]. Without it: one waits for a result that cannot come. */
+	if (fr__add_sc(&p->outstanding, -1u) == 1)
+		fr__bell_ring(p->slot, FR__MARK_RESULT | FR__MARK_CELLS);
+}
+
+/* Does an entry of the task ring still count? */
+static bool counts(const struct fr_arena *a, uint32_t cell, uint32_t generation)
+{
+	uint64_t word;
+
+	if (cell >= fr__cells(a))
+		return false;
+	word = look(fr__arena_cell(a, cell));
+	return state_of(word) == FR__CELL_QUEUED &&
+	       (generation_of(word) & 0xffff) == (generation & 0xffff);
+}
+
+#define HELD_MAX 16
+
+/* Push an entry, whatever is in the way: the ring has room for twice as many
+ * entries as there are cells, so when it is full most of them count no more
+ * (cancelled, or left behind by submitters that are gone) and are dropped from
+ * its head, while those that count go to its tail. */
+static int push(const struct fr_arena *a, struct fr__a64 *taking, uint32_t cell,
+		uint32_t generation)
+{
+	struct {
+		uint32_t cell, generation;
+	} held[HELD_MAX] = {{cell, generation}};
+	unsigned n = 1;
+	int rc = 0;
+
+	while (n > 0) {
+		rc = fr__taskring_push(&a->tasks, held[n - 1].cell,
+				       held[n - 1].generation);
+		if (rc == 0)
+			n--;
+		else if (rc != -EAGAIN)
+			return rc;
+		else if (n < HELD_MAX &&
+			 fr__taskring_take(&a->tasks, taking, &held[n].cell,
+					   &held[n].generation) == 1)
+			n += counts(a, held[n].cell, held[n].generation);
+	}
+	return 0;
 }
 
 int fr_submit(struct fr_process *p, const struct fr_task *task,
@@ -274,7 +349,7 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 		memcpy(fr__cell_arg(c), task->arg, task->len);
 	queued = cell_word(g, 0, FR__CELL_QUEUED, p->index, 0);
 	step(c, word, queued);
-	rc = fr__taskring_push(&a->tasks, p->first_cell + (uint32_t)i, g);
+	rc = push(a, &p->slot->taking, p->first_cell + (uint32_t)i, g);
 	if (rc < 0) {
 		step(c, queued, cell_word(g, 0, FR__CELL_FREE, 0, 0));
 		give_back(p, (uint32_t)i);
@@ -283,6 +358,21 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 	wake_one(a);
 	*ret = task_id(p->first_cell + (uint32_t)i, g);
 	return 0;
+}
+
+#define BATCH 16 /* results that are worth waking a lazy collector for */
+
+/* A result is there: ring for who waits for any; for who only wants its cells
+ * back when a batch is there, or when the workers run out of tasks. */
+static void ring_submitter(const struct fr_arena *a, struct fr__slot *s,
+			   uint64_t bits)
+{
+	fr__bell_ring(s, FR__MARK_RESULT);
+	/* as [BELL-1] */
+	if ((fr__load_sc(&s->waiting) & FR__MARK_CELLS) &&
+	    (__builtin_popcountll(bits) >= BATCH ||
+	     !fr__taskring_any(&a->tasks)))
+		fr__bell_strike(&s->waiting, &s->bell, FR__MARK_CELLS);
 }
 
 /* Say that a cell is DONE: to its submitter, or free it if that is gone. from
@@ -294,29 +384,31 @@ static void tell(const struct fr_arena *a, uint32_t cell, uint64_t done,
 	unsigned slot = fr__slot_of_cell(a, cell);
 	uint32_t i = cell - fr__first_cell(a, slot);
 
+	uint64_t bit = UINT64_C(1) << i % 64, bits;
+
 	/* [TASK-7] seq_cst: DONE -> the bit -> the look at its mark. Pairs with
 	 * [TASK-9]. Without it: a result is there and its submitter sleeps. */
-	fr__or_sc(&fr__done(a, slot)[i / 64], UINT64_C(1) << i % 64);
+	bits = fr__or_sc(&fr__done(a, slot)[i / 64], bit) | bit;
 	/* [TASK-8] seq_cst: see [TASK-3]. Pairs with [TASK-3] and
 	 * [PROCESS-2]. Without it: see there. */
 	if (fr__addr_slot(from) == slot &&
 	    fr__slot_is(fr__load_sc(&a->slots[slot].state),
 			fr__addr_generation(from)))
-		fr__bell_ring(&a->slots[slot], FR__MARK_RESULT);
+		ring_submitter(a, &a->slots[slot], bits);
 	else
 		step(c, done, cell_word(generation_of(done), 0, FR__CELL_FREE,
 					0, 0));
 }
 
-/* Fetch the done bits. Is there one? */
+/* Fetch the done bits. Is there one, or nothing to wait for? */
 static int result_ready(void *ctx)
 {
 	struct fr_process *p = ctx;
 	struct fr__a64 *done = fr__done(p->arena, p->index);
-	unsigned i, words = p->cell_words;
-	uint64_t any = 0;
+	uint64_t any = 0, all = 0;
+	unsigned i;
 
-	for (i = 0; i < words; i++) {
+	for (i = 0; i < p->cell_words; i++) {
 		uint64_t set = 0;
 
 		/* [TASK-9] seq_cst: bit -> the cell is DONE; and the last look
@@ -324,12 +416,20 @@ static int result_ready(void *ctx)
 		 * there. */
 		if (fr__load_sc(&done[i]))
 			set = fr__swap_sc(&done[i], 0);
-		/* as [TASK-6] */
+		/* [TASK-12] seq_cst: bits of ours -> the look for other threads
+		 * that collect; they count themselves, then look here. Pairs
+		 * with [TASK-13]. Without it: one sleeps beside a result that
+		 * another has fetched. */
 		if (set)
-			fr__or_relaxed(&p->finished[i], set);
-		any |= fr__load_relaxed(&p->finished[i]);
+			fr__or_sc(&p->finished[i], set);
+		any |= fr__load_sc(&p->finished[i]);
+		all |= set;
 	}
-	return any != 0;
+	/* as [TASK-12] */
+	if (all && fr__load_sc(&p->collectors) > 1)
+		fr__bell_ring(p->slot, FR__MARK_RESULT | FR__MARK_CELLS);
+	/* as [TASK-13] */
+	return any != 0 || fr__load_sc(&p->outstanding) == 0;
 }
 
 /* The own cell i is said to be finished: hold its result. */
@@ -337,9 +437,12 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 {
 	struct fr_arena *a = p->arena;
 	struct fr__cell *c = fr__arena_cell(a, p->first_cell + i);
-	uint64_t word = look(c);
+	uint64_t word;
 	bool run;
 
+	if (i >= p->cells)
+		return -EBADMSG;
+	word = look(c);
 	if (state_of(word) != FR__CELL_DONE ||
 	    !step(c, word, cell_word(generation_of(word), attempt_of(word),
 				     FR__CELL_HELD, p->index,
@@ -347,6 +450,8 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 		return 0; /* told twice */
 	run = outcome_of(word) == FR_TASK_DONE ||
 	      outcome_of(word) == FR_TASK_FAILED;
+	if (run && c->result_len > a->geo.result_max)
+		return -EBADMSG;
 	*r = (struct fr_result){
 		.id = task_id(p->first_cell + i, generation_of(word)),
 		.status = (enum fr_task_status)outcome_of(word),
@@ -357,13 +462,16 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 		.len = run ? c->result_len : 0,
 		.worker.id = run ? c->worker : 0,
 	};
-	return r->len > a->geo.result_max ? -EBADMSG : 1;
+	return 1;
 }
 
-int fr_collect(struct fr_process *p, int64_t wait_ns, struct fr_result *ret)
+int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
+		struct fr_result *ret)
 {
 	struct fr__wait wait = {
-		.marks = FR__MARK_RESULT, .ready = result_ready, .ctx = p,
+		.marks = lazy ? FR__MARK_CELLS : FR__MARK_RESULT,
+		.ready = result_ready,
+		.ctx = p,
 	};
 	int64_t deadline = wait_ns > 0 ? fr__deadline(wait_ns) : 0;
 	int rc = fr__own(p), i;
@@ -376,18 +484,26 @@ int fr_collect(struct fr_process *p, int64_t wait_ns, struct fr_result *ret)
 				return 0;
 			continue;
 		}
-		/* as [TASK-6] */
-		if (fr__load_relaxed(&p->outstanding) == 0)
+		/* as [TASK-13] */
+		if (fr__load_sc(&p->outstanding) == 0)
 			return -ENODATA;
 		if (wait_ns > 0 && deadline != FR__NEVER) {
 			wait_ns = deadline - fr__now_ns();
 			wait_ns = wait_ns > 0 ? wait_ns : 0;
 		}
+		/* as [TASK-13] */
+		fr__add_sc(&p->collectors, 1);
 		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+		fr__add_sc(&p->collectors, -1u);
 		if (rc == -EAGAIN && deadline)
 			rc = -ETIMEDOUT;
 	}
 	return rc;
+}
+
+int fr_collect(struct fr_process *p, int64_t wait_ns, struct fr_result *ret)
+{
+	return fr__collect(p, wait_ns, false, ret);
 }
 
 /* The own cell of a task id and its state word, or NULL. */
@@ -453,18 +569,28 @@ unsigned fr_outstanding(const struct fr_process *p)
 
 /* ---- the worker ---- */
 
+/* The ring may be dry now: does this task's submitter wait for that? */
+static void ring_if_dry(const struct fr_arena *a, uint32_t cell)
+{
+	struct fr__slot *s = &a->slots[fr__slot_of_cell(a, cell)];
+
+	/* as [BELL-1] */
+	if ((fr__load_sc(&s->waiting) & FR__MARK_CELLS) &&
+	    !fr__taskring_any(&a->tasks))
+		fr__bell_strike(&s->waiting, &s->bell, FR__MARK_CELLS);
+}
+
 /* Take one task that is really there: 1, 0 none, -EBADMSG. */
 static int take_one(struct fr_process *p, struct fr_task *task,
 		    struct fr_reply *reply)
 {
 	struct fr_arena *a = p->arena;
+	struct fr__cell *c;
 	uint32_t cell, g;
+	uint64_t word;
 	int rc;
 
-	for (;;) {
-		struct fr__cell *c;
-		uint64_t word, taken;
-
+	do {
 		rc = fr__taskring_take(&a->tasks, &p->slot->taking, &cell, &g);
 		if (rc <= 0)
 			return rc;
@@ -472,31 +598,29 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 			return -EBADMSG;
 		c = fr__arena_cell(a, cell);
 		word = look(c);
-		if (state_of(word) != FR__CELL_QUEUED ||
-		    (generation_of(word) & 0xffff) != g)
-			continue; /* cancelled, or a doubled entry */
-		taken = cell_word(generation_of(word), attempt_of(word) + 1,
-				  FR__CELL_TAKEN, p->index, 0);
-		if (!step(c, word, taken))
-			continue;
-		p->in_hand = cell + 1;
-		p->in_hand_state = taken;
-		*task = (struct fr_task){
-			.arg = fr__cell_arg(c),
-			.len = c->arg_len,
-			.kind = c->kind,
-			.attempt = attempt_of(taken),
-			.id = task_id(cell, generation_of(word)),
-			.from.id = c->from,
-		};
-		*reply = (struct fr_reply){
-			.data = fr__cell_result(a, c),
-			.max = a->geo.result_max,
-		};
-		if (task->len <= a->geo.arg_max)
-			return 1;
+		p->in_hand_state = cell_word(generation_of(word),
+					     attempt_of(word) + 1,
+					     FR__CELL_TAKEN, p->index, 0);
+		/* Else cancelled, or a doubled entry. */
+	} while (!counts(a, cell, g) || !step(c, word, p->in_hand_state));
+	p->in_hand = cell + 1;
+	ring_if_dry(a, cell);
+	*reply = (struct fr_reply){
+		.data = fr__cell_result(a, c), .max = a->geo.result_max,
+	};
+	if (c->arg_len > a->geo.arg_max) {
 		fr_complete(p, -EBADMSG, reply);
+		return -EBADMSG;
 	}
+	*task = (struct fr_task){
+		.arg = fr__cell_arg(c),
+		.len = c->arg_len,
+		.kind = c->kind,
+		.attempt = attempt_of(p->in_hand_state),
+		.id = task_id(cell, generation_of(word)),
+		.from.id = c->from,
+	};
+	return 1;
 }
 
 struct take_wait {
@@ -601,8 +725,13 @@ void fr__tasks_leave(struct fr_process *p)
 
 void fr__tasks_recover(const struct fr_arena *a, unsigned slot)
 {
-	uint32_t cell;
+	struct fr__a64 *scratch = &a->slots[slot].taking;
+	uint32_t cell, g;
 
+	/* An entry that it had taken out, its cell still QUEUED. */
+	if (fr__taskring_taken(&a->tasks, scratch, &cell, &g) &&
+	    counts(a, cell, g))
+		push(a, scratch, cell, g);
 	for (cell = 0; cell < fr__cells(a); cell++) {
 		struct fr__cell *c = fr__arena_cell(a, cell);
 		uint64_t word = look(c), to;
@@ -623,12 +752,8 @@ void fr__tasks_recover(const struct fr_arena *a, unsigned slot)
 			to = cell_word(generation_of(word), n, FR__CELL_QUEUED,
 				       fr__slot_of_cell(a, cell), 0);
 			if (step(c, word, to))
-				fr__taskring_push(&a->tasks, cell,
-						  generation_of(word));
-			wake_one(a);
+				push(a, scratch, cell, generation_of(word));
 		}
 	}
-	/* An entry that it had taken out, its cell still QUEUED. */
-	fr__taskring_push_again(&a->tasks, &a->slots[slot].taking);
 	fr__task_pass_on(a);
 }

@@ -57,6 +57,12 @@ static inline uint64_t empty(const struct fr__taskring *r, uint64_t lap)
 	return (lap * SPREAD & ~ENTRY) ^ r->secret;
 }
 
+/* The lap of the word under a position, one lap later or earlier too. */
+static inline uint64_t lap_of(const struct fr__taskring *r, uint64_t position)
+{
+	return position >> r->shift;
+}
+
 static inline bool is_entry(const struct fr__taskring *r, uint64_t word,
 			    uint64_t lap)
 {
@@ -68,9 +74,11 @@ static inline bool is_entry(const struct fr__taskring *r, uint64_t word,
 /* Has the entry of this lap been taken? Tail does not wait for head: the word
  * may hold the next lap's entry already. */
 static inline bool is_taken(const struct fr__taskring *r, uint64_t word,
-			    uint64_t lap)
+			    uint64_t position)
 {
-	return word == empty(r, lap + 1) || is_entry(r, word, lap + 1);
+	uint64_t next = lap_of(r, position + r->mask + 1);
+
+	return word == empty(r, next) || is_entry(r, word, next);
 }
 
 static inline uint32_t cell_of(uint64_t plain)
@@ -96,7 +104,7 @@ void fr__taskring_init(const struct fr__taskring *r, uint64_t start)
 	for (p = start; p != start + r->mask + 1; p++)
 		/* [TASKRING-1] relaxed: nobody else sees the arena yet. */
 		fr__store_relaxed(&r->words[p & r->mask],
-				  empty(r, p >> r->shift));
+				  empty(r, lap_of(r, p)));
 	/* as [TASKRING-1] */
 	fr__store_relaxed(&r->ctl->tail, start);
 	fr__store_relaxed(&r->ctl->head, start);
@@ -132,7 +140,7 @@ int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
 	unsigned lost = 0;
 
 	while (lost < 1000) {
-		uint64_t t = at(&r->ctl->tail), lap = t >> r->shift;
+		uint64_t t = at(&r->ctl->tail), lap = lap_of(r, t);
 		uint64_t seen = look(r, t), free = empty(r, lap);
 
 		if (seen == free) {
@@ -146,11 +154,12 @@ int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
 			advance(&r->ctl->tail, t);
 			return 0;
 		}
-		if (is_entry(r, seen, lap) || seen == empty(r, lap + 1))
+		if (is_entry(r, seen, lap) ||
+		    seen == empty(r, lap_of(r, t + r->mask + 1)))
 			advance(&r->ctl->tail, t);
 		else if (at(&r->ctl->tail) != t)
 			continue;
-		else if (lap > 0 && is_entry(r, seen, lap - 1))
+		else if (is_entry(r, seen, lap_of(r, t - r->mask - 1)))
 			return -EAGAIN;
 		else
 			lost++;
@@ -164,7 +173,7 @@ int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 	unsigned lost = 0;
 
 	while (lost < 1000) {
-		uint64_t h = at(&r->ctl->head), lap = h >> r->shift;
+		uint64_t h = at(&r->ctl->head), lap = lap_of(r, h);
 		uint64_t seen = look(r, h), plain = seen ^ r->secret;
 
 		if (is_entry(r, seen, lap)) {
@@ -176,14 +185,13 @@ int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 			 * entry -> the cell. Pairs with [TASKRING-4]. Without
 			 * it: an entry is gone and nobody knows by whom. */
 			if (!fr__cas_sc(&r->words[h & r->mask], &seen,
-					empty(r, lap + 1)))
+					empty(r, lap_of(r, h + r->mask + 1))))
 				continue;
 			advance(&r->ctl->head, h);
-			*cell = cell_of(plain);
-			*generation = plain >> LAP_BITS & 0xffff;
+			fr__taskring_taken(r, taking, cell, generation);
 			return 1;
 		}
-		if (is_taken(r, seen, lap))
+		if (is_taken(r, seen, h))
 			advance(&r->ctl->head, h);
 		else if (at(&r->ctl->head) != h)
 			continue;
@@ -195,14 +203,17 @@ int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 	return -EBADMSG;
 }
 
-void fr__taskring_push_again(const struct fr__taskring *r,
-			     const struct fr__a64 *taking)
+bool fr__taskring_taken(const struct fr__taskring *r,
+			const struct fr__a64 *taking, uint32_t *cell,
+			uint32_t *generation)
 {
 	/* as [TASKRING-7]: its writer is dead */
 	uint64_t plain = fr__load_relaxed(taking);
 
-	if (plain & ENTRY)
-		fr__taskring_push(r, cell_of(plain), plain >> LAP_BITS & 0xffff);
+	(void)r;
+	*cell = cell_of(plain);
+	*generation = plain >> LAP_BITS & 0xffff;
+	return plain & ENTRY;
 }
 
 bool fr__taskring_any(const struct fr__taskring *r)
@@ -215,9 +226,9 @@ bool fr__taskring_any(const struct fr__taskring *r)
 
 		h = at(&r->ctl->head);
 		seen = look(r, h);
-		if (is_entry(r, seen, h >> r->shift))
+		if (is_entry(r, seen, lap_of(r, h)))
 			return true;
-		if (is_taken(r, seen, h >> r->shift))
+		if (is_taken(r, seen, h))
 			advance(&r->ctl->head, h);
 		else if (at(&r->ctl->head) == h)
 			return false;

@@ -67,15 +67,17 @@ int fr_type(struct fr_process *p, const char *name, struct fr_type parent,
 	if (rc < 0)
 		return rc;
 	if (strcmp(name, EXIT_NAME) == 0) {
+		if (parent.id)
+			return -EEXIST;
 		*ret = FR_TYPE_EXIT;
-		return parent.id ? -EEXIST : 0;
+		return 0;
 	}
 	rc = find_or_make(a, fr__hash(name, strlen(name)), &type.id);
 	if (rc < 0)
 		return rc;
 	fr__name_store(a->types[type.id - 1].text, name);
 	if (parent.id == type.id)
-		return -EINVAL;
+		return -EINVAL; /* its own parent */
 	/* [TYPE-3] relaxed: the number is all that is said. */
 	if (parent.id &&
 	    !fr__cas_relaxed(&a->types[type.id - 1].parent, &has, parent.id) &&

@@ -35,6 +35,7 @@ static const char *running = "?"; /* the test */
 static unsigned seconds;
 static pid_t first_process;
 static int descriptors; /* open when the test began */
+static uint32_t *failed; /* shared: a child has failed, wait for nothing more */
 
 static char paths[MAX][sizeof(DIRECTORY PREFIX) + FR_NAME_MAX];
 static unsigned path_count;
@@ -125,6 +126,12 @@ int test_setup(void **state)
 
 	running = *state;
 	first_process = getpid();
+	if (!failed)
+		failed = mmap(NULL, sizeof(*failed), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (failed == MAP_FAILED)
+		return -1;
+	*failed = 0;
 	path_count = child_count = mapping_count = 0;
 	descriptors = count_descriptors(false);
 	seconds = text ? (unsigned)strtoul(text, NULL, 10) : 60;
@@ -239,6 +246,7 @@ void test_child_fails(const char *what, const char *file, int line)
 {
 	dprintf(STDERR_FILENO, "%s:%d: in a child of %s: %s\n", file, line,
 		running, what);
+	__atomic_store_n(failed, 1, __ATOMIC_SEQ_CST);
 	_exit(99);
 }
 
@@ -342,16 +350,30 @@ uint32_t reached(uint32_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_SEQ_CST);
 }
 
+/* What was waited for may never come. */
+static void look_for_failures(void)
+{
+	if (!reached(failed))
+		return;
+	if (getpid() != first_process)
+		_exit(99);
+	give_up("a child failed");
+}
+
 void await(uint32_t *counter, uint32_t at_least)
 {
+	const struct timespec slice = { 0, 100 * MS };
 	uint32_t now;
 
-	while ((now = reached(counter)) < at_least)
-		syscall(SYS_futex, counter, FUTEX_WAIT, now, NULL, NULL, 0);
+	while ((now = reached(counter)) < at_least) {
+		look_for_failures();
+		syscall(SYS_futex, counter, FUTEX_WAIT, now, &slice, NULL, 0);
+	}
 }
 
 void test_yield(void)
 {
+	look_for_failures();
 	sched_yield();
 }
 

@@ -101,7 +101,8 @@ void test_check_rc(long actual, long expected, const char *what,
 /* ---- waiting for one another ---- */
 
 /* A counter in shared() memory: advance() adds one, await() returns as soon as
- * it is at least that. What happened before is seen after. */
+ * it is at least that. What happened before is seen after. Once a child has
+ * failed, await() and AWAIT() end the test. */
 void advance(uint32_t *counter);
 void await(uint32_t *counter, uint32_t at_least);
 uint32_t reached(uint32_t *counter);

@@ -2040,7 +2040,9 @@ static int pong(void *ctx)
 
 static void ping_pong(enum fr_wait_mode wait)
 {
-	struct modes o = {.wait = wait, .messages = 3000};
+	/* Who polls beside others that want its CPU waits for whole slices. */
+	struct modes o = {.wait = wait,
+			  .messages = wait == FR_WAIT_POLL ? 200 : 3000};
 	struct fr_process *self;
 	struct fr_message m;
 	struct fr_addr other;
@@ -2115,7 +2117,7 @@ static void stream(enum fr_wait_mode wait)
 	pid_t child;
 	uint32_t i;
 
-	opts.mailbox_bytes = 16384;
+	opts.mailbox_bytes = wait == FR_WAIT_POLL ? 262144 : 16384;
 	assert_rc(fr_arena_create(NULL, &opts, &o.arena), 0);
 	self = join(o.arena, "sink", wait);
 	child = spawn(stream_to, &o);

@@ -20,7 +20,8 @@ enum fr_wait_mode {
 	FR_WAIT_ADAPTIVE,
 	/* Sleep at once: least CPU. */
 	FR_WAIT_SLEEP,
-	/* Never sleep: least latency, one core for itself. */
+	/* Never sleep: least latency, one core for itself. A signal alone does
+	 * not end such a wait; fr_interrupt() does. */
 	FR_WAIT_POLL,
 };
 
@@ -109,7 +110,8 @@ FR_API int fr_process_pid(struct fr_process *process, struct fr_addr addr);
 /*
  * End the wait that a thread of this process is in, if any, with -EINTR; if
  * none is, the next wait that would sleep. May be called from any thread and
- * from a signal handler: this is how a handler reaches the main loop.
+ * from a signal handler: this is how a handler reaches the main loop. (A thread
+ * that waits for an event is reached by the signal itself, or within a second.)
  */
 FR_API void fr_interrupt(struct fr_process *process);
 

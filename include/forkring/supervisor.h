@@ -18,7 +18,7 @@ struct fr_supervisor;
 
 /* What becomes of the others when a child ends by a signal or non-zero. */
 enum fr_restart {
-	FR_RESTART_NEVER,  /* reported; every other child is ended */
+	FR_RESTART_NEVER,      /* reported; every other child is ended */
 	FR_RESTART_ON_FAILURE, /* reported and started again, same name, new address;
 			    * at most FR_RESTARTS_MAX in a row within
 			    * FR_RESTART_WINDOW_NS of each start, then as NEVER */
@@ -31,8 +31,8 @@ struct fr_child_opts {
 	const char *name; /* copied; NULL: nameless */
 	/* Run in the child, in this order; all but run may be NULL. ctx is the
 	 * parent's pointer, good in the child since it is forked. A negative
-	 * setup ends the child as a failure. run's return is the exit status:
-	 * 0 or positive a normal end, negative a failure (status 1). */
+	 * setup ends the child as a failure. run returns 0 for a normal end;
+	 * positive: that exit status, negative: status 1, both failures. */
 	int (*setup)(void *ctx, struct fr_process *self);
 	int (*run)(void *ctx, struct fr_process *self); /* e.g. calls fr_run */
 	void (*teardown)(void *ctx, struct fr_process *self);
