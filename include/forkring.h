@@ -8,7 +8,7 @@
  *
  * Conventions of every call
  *   - 0 or a positive count on success, a negative errno on failure; errno
- *     itself is neither read nor set. What cannot fail returns void.
+ *     itself says nothing. What cannot fail returns void.
  *   - `*ret`, the last argument, is written only on success.
  *   - Options are a pointer to a struct in which zero means the default;
  *     NULL means all defaults.

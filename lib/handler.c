@@ -166,26 +166,42 @@ static bool find(struct fr__handlers *h, uint32_t type, fr_handler_fn **fn,
 	return node != NULL;
 }
 
+static int stop(void *ctx, struct fr_process *p, struct fr_message *m)
+{
+	(void)ctx;
+	(void)p;
+	(void)m;
+	return FR_STOP;
+}
+
+/* The handler of a type, its own or the next above; false: nobody. */
+static bool find_nearest(struct fr_process *p, struct fr_type type,
+			 fr_handler_fn **fn, void **ctx)
+{
+	struct fr_type t = type;
+	unsigned i;
+
+	for (i = 0; i < ANCESTORS_MAX && t.id != 0; i++) {
+		if (find(p->handlers, t.id, fn, ctx))
+			return true;
+		t = fr__type_parent(p->arena, t);
+	}
+	if (type.id == FR_TYPE_EXIT.id) {
+		*fn = stop;
+		return true;
+	}
+	return find(p->handlers, 0, fn, ctx);
+}
+
 int fr_dispatch(struct fr_process *p, struct fr_message *m)
 {
-	struct fr_type t = m->type;
 	fr_handler_fn *fn;
-	unsigned i;
-	void *ctx;
+	void *ctx = NULL;
 	int rc = fr__own(p);
 
 	if (rc < 0)
 		return rc;
-	for (i = 0; i < ANCESTORS_MAX && t.id != 0; i++) {
-		if (find(p->handlers, t.id, &fn, &ctx))
-			return fn(ctx, p, m);
-		t = fr__type_parent(p->arena, t);
-	}
-	if (m->type.id == FR_TYPE_EXIT.id)
-		return FR_STOP;
-	if (find(p->handlers, 0, &fn, &ctx))
-		return fn(ctx, p, m);
-	return -ENOMSG;
+	return find_nearest(p, m->type, &fn, &ctx) ? fn(ctx, p, m) : -ENOMSG;
 }
 
 /* ---- the life of a process ---- */
@@ -209,6 +225,8 @@ static int complain(struct fr_process *p, const struct fr_message *m)
 static int deliver(struct fr_process *p, const struct fr_run_opts *o, bool *any)
 {
 	struct fr_message m;
+	fr_handler_fn *fn;
+	void *ctx = NULL;
 	unsigned i;
 	int rc = 0;
 
@@ -217,8 +235,9 @@ static int deliver(struct fr_process *p, const struct fr_run_opts *o, bool *any)
 		if (rc < 0)
 			return rc == -EAGAIN ? 0 : rc;
 		*any = true;
-		rc = fr_dispatch(p, &m);
-		if (rc == -ENOMSG)
+		if (find_nearest(p, m.type, &fn, &ctx))
+			rc = fn(ctx, p, &m);
+		else
 			rc = o->unhandled ? o->unhandled(o->ctx, p, &m)
 					  : complain(p, &m);
 		if (m.body)
@@ -227,12 +246,18 @@ static int deliver(struct fr_process *p, const struct fr_run_opts *o, bool *any)
 	return rc;
 }
 
-static int work(struct fr_process *p, const struct fr_task_run *tasks, bool *any)
+/* slept: we were woken, perhaps for a task; then others may be wanted too, before
+ * this one is done. */
+static int work(struct fr_process *p, const struct fr_task_run *tasks, bool *any,
+		bool *slept)
 {
 	struct fr_task task;
 	struct fr_reply reply;
 	int rc = fr_take(p, 0, &task, &reply);
 
+	if (*slept)
+		fr__task_pass_on(p->arena);
+	*slept = false;
 	if (rc < 0)
 		return rc == -EAGAIN ? 0 : rc;
 	*any = true;
@@ -302,13 +327,8 @@ static int round_of(struct fr_process *p, const struct fr_run_opts *o,
 			return rc;
 		rc = 0;
 	}
-	if (o->tasks) {
-		rc = work(p, o->tasks, &busy);
-		/* We were woken for a task: are there more? */
-		if (*slept)
-			fr__task_pass_on(p->arena);
-		*slept = false;
-	}
+	if (o->tasks)
+		rc = work(p, o->tasks, &busy, slept);
 	if (rc == 0)
 		rc = deliver(p, o, &busy);
 	if (rc == 0 && !busy)

@@ -122,7 +122,10 @@ struct fr__slot {
 	/* Line 2: W: owner. The task-ring word that it is about to take, or has
 	 * taken: what a survivor pushes again if the owner died. R: recovery. */
 	struct fr__a64 taking;
-	char pad2[64 - 8];
+	/* W: owner. Slot + 1 of the mailbox in which it waits for room; 0: of
+	 * several. R: who wakes it. */
+	struct fr__a32 room_of;
+	char pad2[64 - 12];
 	char pad3[64];
 };
 

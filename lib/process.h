@@ -27,6 +27,7 @@ struct fr_process {
 	struct fr__reader reader;
 	unsigned empty_looks; /* since units were freed */
 	unsigned next_waiter; /* for room: where to look for one first */
+	struct fr__a32 room_threads; /* that wait for room just now */
 	struct fr__a32 owes_look; /* units were freed since the last look */
 	bool stashed;         /* a record was found and not given out yet */
 	unsigned stash_owner;

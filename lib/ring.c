@@ -240,22 +240,28 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 	return -EBADMSG;
 }
 
-uint32_t fr__ring_room(const struct fr__ring *r, uint32_t n)
+/* The free units from a position on, up to `most`. */
+static uint32_t free_run(const struct fr__ring *r, uint64_t position,
+			 uint32_t most)
+{
+	uint64_t free = free_tag(r, lap_of(r, position));
+	uint32_t run = 0;
+
+	while (run < most && look(r, position + run) == free)
+		run++;
+	return run;
+}
+
+uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most)
 {
 	/* as [RING-4] */
 	uint64_t t = fr__load_acquire(&r->ctl->tail);
-	uint32_t room = room_at(r, t), run;
+	uint32_t room = room_at(r, t);
+	uint32_t run = free_run(r, t, most < room ? most : room), behind = 0;
 
-	for (run = 0; run < room; run++)
-		if (look(r, t + run) != free_tag(r, lap_of(r, t)))
-			break;
-	if (run >= n || run < room)
-		return run >= n ? run : 0;
-	t += room;
-	for (run = 0; run <= r->mask; run++)
-		if (look(r, t + run) != free_tag(r, lap_of(r, t)))
-			break;
-	return run >= n ? run : 0;
+	if (run == room && run < most) /* or behind a pad */
+		behind = free_run(r, t + room, most);
+	return run > behind ? run : behind;
 }
 
 void fr__ring_prepare(const struct fr__ring *r, unsigned owner,

@@ -91,10 +91,8 @@ int fr__ring_release(const struct fr__ring *r, struct fr__reader *rd,
 int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 			 const uint64_t *positions, unsigned count);
 
-/* Units in which a record of n units (1 at least) could stand now, or 0: the free
- * run at the end, or where n do not fit there, at the next lap's start. Only a
- * look. */
-uint32_t fr__ring_room(const struct fr__ring *r, uint32_t n);
+/* How many units could be claimed at once now, up to `most`. Only a look. */
+uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most);
 
 /* The consumer is gone, and nobody is in its place: free what it had begun to
  * free, and take out all that is there. */

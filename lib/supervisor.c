@@ -61,6 +61,7 @@ struct child {
 
 struct fr_supervisor {
 	struct fr_process *process;
+	struct fr__cookie cookie; /* of the process that opened it */
 	struct fr_supervisor_opts opts;
 	struct child *children, **last;
 	int failure; /* -ECHILD once a child has failed for good */
@@ -89,7 +90,7 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 
 	if (!s)
 		return;
-	if (fr__own(s->process) < 0) {
+	if (!fr__cookie_good(&s->cookie)) {
 		/* In a child that was forked past us: as if we were not. */
 		sigaction(signal, old, NULL);
 		raise(signal);
@@ -145,7 +146,7 @@ int fr_supervisor_open(struct fr_process *process,
 
 	if (rc < 0)
 		return rc;
-	if (current && fr__own(current->process) == 0)
+	if (current && fr__cookie_good(&current->cookie))
 		return -EBUSY;
 	if (opts && (opts->exit_grace_ns < 0 || opts->term_grace_ns < 0))
 		return -EINVAL;
@@ -153,6 +154,7 @@ int fr_supervisor_open(struct fr_process *process,
 	if (!s)
 		return -ENOMEM;
 	s->process = process;
+	s->cookie = process->cookie;
 	s->last = &s->children;
 	if (opts)
 		s->opts = *opts;
@@ -302,6 +304,12 @@ static void report(struct fr_supervisor *s, const struct child *c, int status,
 		fr__report(name, c->pid, status, restarting);
 }
 
+static bool took_a_task(const struct fr_arena *a, struct fr_addr addr)
+{
+	/* as [TASKRING-7]: its writer is dead */
+	return fr__load_relaxed(&a->slots[fr__addr_slot(addr)].taking) != 0;
+}
+
 /* What else a process that is gone had joined as. Its pid may be somebody else's
  * by now: the lock tells. */
 static void recover_others_of(const struct fr_arena *a, pid_t pid)
@@ -330,6 +338,10 @@ static void ended(struct fr_supervisor *s, struct child *c, int status)
 	unsigned stops = s->stops;
 	struct fr_addr addr;
 
+	/* One that took a task did not die at its start; and a task kills at most
+	 * as many workers as it has attempts. */
+	if (took_a_task(s->process->arena, c->addr))
+		c->restarts = 0;
 	fr__recover(s->process->arena, c->addr);
 	recover_others_of(s->process->arena, c->pid);
 	c->state = ENDED;
@@ -358,10 +370,11 @@ static int reap(struct fr_supervisor *s)
 	int status, running = 0;
 
 	for (c = s->children; c; c = c->next) {
-		pid_t pid = c->state == RUNNING
-				    ? waitpid(c->pid, &status, WNOHANG)
-				    : 0;
+		pid_t pid;
 
+		if (c->state != RUNNING)
+			continue;
+		pid = waitpid(c->pid, &status, WNOHANG);
 		if (pid == c->pid)
 			ended(s, c, status);
 		else if (pid == -1 && errno == ECHILD)
@@ -436,6 +449,9 @@ static void stop(struct fr_supervisor *s, const struct fr_run_opts *run)
 		}
 		fr__run(s->process, &o, now + LOOK_NS);
 	}
+	/* Their last words. */
+	while (fr__run(s->process, &o, fr__now_ns()) == -EINTR)
+		;
 	s->stopping = false;
 }
 
@@ -480,17 +496,20 @@ int fr_supervisor_run(struct fr_supervisor *s, const struct fr_run_opts *opts)
 void fr_supervisor_close(struct fr_supervisor *s)
 {
 	struct child *c;
+	bool own;
 
 	if (!s)
 		return;
-	if (fr__own(s->process) == 0) {
+	own = fr__cookie_good(&s->cookie);
+	if (own)
 		stop(s, NULL);
+	if (s == current) {
 		if (!s->opts.no_signals)
 			give_signals_back();
 		current = NULL;
 	}
 	while ((c = s->children) != NULL) {
-		if (c->state == DESCRIBED)
+		if (own && c->state == DESCRIBED)
 			fr_unreserve(s->process, c->addr);
 		s->children = c->next;
 		free(c);

@@ -167,14 +167,22 @@ void fr__task_pass_on(const struct fr_arena *a)
 void fr__task_arm(struct fr_process *p, bool on)
 {
 	struct fr__a64 *word = &p->arena->idle[p->index / 64];
+	struct fr__a32 *waking = &p->arena->header->waking;
 	uint64_t bit = UINT64_C(1) << p->index % 64;
 
+	if (!on) {
+		/* as [TASK-4] */
+		if (fr__load_sc(word) & bit)
+			fr__and_sc(word, ~bit);
+		return;
+	}
 	/* [TASK-4] seq_cst: idle bit set -> the last look at the ring. Pairs
 	 * with [TASK-2]. Without it: see there. */
-	if (on)
-		fr__or_sc(word, bit);
-	else if (fr__load_sc(word) & bit)
-		fr__and_sc(word, ~bit);
+	fr__or_sc(word, bit);
+	/* as [TASK-11]: we were woken, have looked in vain, and look once more
+	 * behind this. */
+	if (fr__load_sc(waking) == p->index + 1)
+		fr__swap_sc(waking, 0);
 }
 
 int fr__task_ready(struct fr_process *p)

@@ -90,6 +90,11 @@ static bool marked(struct fr_arena *a, struct fr_event e)
 	       FR__MARK_EVENT;
 }
 
+static void unmark(struct fr_arena *a, struct fr_event e)
+{
+	fr__and_relaxed(&a->events[e.id & 0xffff].waiting, ~FR__MARK_EVENT);
+}
+
 /* What children are told of, in shared memory. */
 struct talk {
 	struct fr_arena *arena;
@@ -1138,6 +1143,7 @@ static int interrupt_a_thread(void *ctx)
 		/* Asleep by then or not: the next sleep ends as well. */
 		fr_interrupt(w.p);
 		await(&t->ended, i + 1);
+		unmark(t->arena, t->event);
 	}
 	CHECK(pthread_join(thread, NULL) == 0);
 	fr_leave(w.p);

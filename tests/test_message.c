@@ -2201,12 +2201,16 @@ static void laps_from(uint64_t start)
 	}
 	numbers(parts, bodies, 20);
 	for (i = 0; i < 20; i++) {
-		unsigned k;
+		unsigned k = 0, got;
+		int sent;
 
-		assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 20, 0),
-			  20);
-		for (k = 0; k < 20; k++)
-			receive_int(t.to, k);
+		while (k < 20) {
+			sent = fr_send_batch(t.from, fr_self(t.to), parts + k,
+					     20 - k, 0);
+			assert_true(sent > 0);
+			for (got = 0; got < (unsigned)sent; got++)
+				receive_int(t.to, k++);
+		}
 	}
 	mailbox_is_sound(t.to);
 	fr_leave(other);

@@ -89,8 +89,8 @@ struct fr_part {
 /*
  * Send several messages to one process with one publication: they arrive one
  * after the other with none of anyone else's between. Returns how many were
- * sent: as many of the first as fit at once (at least one; the time limit is
- * for the first). Errors as for fr_send().
+ * sent: as many of the first as fit at once, in half of the mailbox at most (at
+ * least one; the time limit is for the first). Errors as for fr_send().
  */
 FR_API int fr_send_batch(struct fr_process *process, struct fr_addr to,
 			 const struct fr_part *parts, unsigned count,
@@ -205,7 +205,8 @@ struct fr_run_opts {
  * The life of a process: in each round its own action, or a task; then every
  * message that is there to its handler; then the exit flag. Ends with 0 on an
  * exit message, FR_STOP, or the limit; with a handler's or an action's negative
- * errno; with -EINTR after a signal. One thread at a time.
+ * errno; with -EINTR when a signal ended its sleep, or after fr_interrupt(). One
+ * thread at a time.
  */
 FR_API int fr_run(struct fr_process *process, const struct fr_run_opts *opts);
 

@@ -29,7 +29,8 @@ enum fr_restart {
 
 struct fr_child_opts {
 	const char *name; /* copied; NULL: nameless */
-	/* Run in the child, in this order; all but run may be NULL. ctx is the
+	/* Run in the child, in this order (teardown also after a setup that
+	 * failed); all but run may be NULL. ctx is the
 	 * parent's pointer, good in the child since it is forked. A negative
 	 * setup ends the child as a failure. run returns 0 for a normal end;
 	 * positive: that exit status, negative: status 1, both failures. */
