@@ -104,7 +104,7 @@ static bool geometry_valid(const struct fr__geometry *g)
 {
 	return g->slots >= 1 && g->slots <= FR__SLOTS_MAX &&
 	       g->cells >= 1 && g->cells <= 4096 && g->main_cells >= 1 &&
-	       g->main_cells <= 4096 && all_cells(g) < 1u << FR__CELL_BITS &&
+	       g->main_cells <= 4096 && all_cells(g) <= 1u << FR__CELL_BITS &&
 	       g->mailbox_units >= 64 && g->mailbox_units <= 1u << 17 &&
 	       (g->mailbox_units & (g->mailbox_units - 1)) == 0 &&
 	       g->events >= 1 && g->events <= 65536 && g->types >= 16 &&
@@ -195,7 +195,7 @@ static int geometry_from(const struct fr_arena_opts *o, struct fr__geometry *g)
 	g->arg_max = (uint32_t)(arg + 63) / 64 * 64;
 	g->result_max = (uint32_t)(result + 63) / 64 * 64;
 	g->names = power_of_two(g->slots * WORDS_PER_SLOT);
-	if (all_cells(g) >= 1u << FR__CELL_BITS)
+	if (all_cells(g) > 1u << FR__CELL_BITS)
 		return -EINVAL;
 	g->task_words = power_of_two(all_cells(g) * 2);
 	return geometry_valid(g) ? 0 : -EINVAL;

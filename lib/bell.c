@@ -113,7 +113,8 @@ void fr__bell_shake(struct fr__a32 *word)
 
 static bool interrupted(struct fr__bell *b)
 {
-	/* [BELL-9] relaxed: the flag is all that is said. */
+	/* [BELL-9] relaxed: the flag is all that is said; mark and bell order
+	 * it as they do all that one waits for. */
 	return fr__load_relaxed(&b->interrupted) &&
 	       fr__swap_relaxed(&b->interrupted, 0);
 }
@@ -169,8 +170,6 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w,
 	/* [BELL-8] acquire: bell -> what was made true before it moved. Pairs
 	 * with [BELL-4]. Without it: see there. */
 	v = fr__load_acquire(word);
-	if (interrupted(b))
-		return -EINTR;
 	/* [BELL-2] seq_cst: mark set -> the last look; a fence, since what
 	 * ready() reads it reads with acquire. Pairs with [BELL-1], [BELL-3],
 	 * [RING-7] and [EVENT-2]. Without it: ringer and sleeper miss each
@@ -181,6 +180,8 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w,
 	/* as [BELL-2] */
 	fr__fence_sc();
 	rc = w->ready(w->ctx);
+	if (rc == 0 && interrupted(b))
+		rc = -EINTR;
 	if (rc != 0)
 		return rc;
 	fr__bell_awake(b, false);

@@ -413,4 +413,5 @@ void fr_interrupt(struct fr_process *p)
 	/* as [BELL-9] */
 	fr__store_relaxed(&p->bell.interrupted, 1);
 	fr__bell_shake(&p->slot->bell);
+	fr__events_shake(p->arena);
 }

@@ -194,6 +194,8 @@ int fr__run(struct fr_process *p, const struct fr_run_opts *opts,
 
 /* ---- event.c ---- */
 
+/* Have all who sleep for an event look again. */
+void fr__events_shake(const struct fr_arena *a);
 /* The reserver is gone: free its events. */
 void fr__events_release_of(const struct fr_arena *a, unsigned slot);
 

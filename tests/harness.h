@@ -45,8 +45,8 @@
 #include <sys/types.h>
 
 #define TEST(fn)                                                               \
-	cmocka_unit_test_prestate_setup_teardown(fn, test_setup, test_teardown, \
-						 (void *)#fn)
+	cmocka_unit_test_prestate_setup_teardown(fn, test_setup,               \
+						 test_teardown, (void *)#fn)
 
 /* Of TEST(): *state is the test's name. */
 int test_setup(void **state);
@@ -90,7 +90,8 @@ void test_wait_ok(pid_t pid, const char *file, int line);
 void kill_hard(pid_t pid);
 
 /* In children: the condition, or file and line on stderr and _exit(99). */
-#define CHECK(cond) ((cond) ? (void)0 : test_child_fails(#cond, __FILE__, __LINE__))
+#define CHECK(cond)                                                            \
+	((cond) ? (void)0 : test_child_fails(#cond, __FILE__, __LINE__))
 #define CHECK_RC(actual, expected)                                             \
 	test_check_rc(actual, expected, #actual, __FILE__, __LINE__)
 void test_child_fails(const char *what, const char *file, int line)

@@ -94,7 +94,7 @@ static int create_rc(const char *name, const struct fr_arena_opts *opts)
 #define wait_or_skip(pid, what)                                                \
 	do {                                                                   \
 		int status_ = wait_status(pid);                                \
-									       \
+                                                                               \
 		if (WIFEXITED(status_) && WEXITSTATUS(status_) == MISSING)     \
 			SKIP(what);                                            \
 		assert_int_equal(status_, 0);                                  \
@@ -115,7 +115,7 @@ static void drop_privileges(void)
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
-	struct __user_cap_data_struct none[2] = { 0 };
+	struct __user_cap_data_struct none[2] = {0};
 
 	CHECK(syscall(SYS_capset, &head, none) == 0);
 }
@@ -286,8 +286,8 @@ static void all_of_a_nameless_arena_is_allocated_too(void **state)
 
 static void a_number_out_of_its_bounds_is_refused(void **state)
 {
-	static const unsigned too_much[] = { 4097, 1u << 16, 1u << 28, 1u << 30,
-					     1u << 31, UINT32_MAX };
+	static const unsigned too_much[] = {4097,     1u << 16, 1u << 28,
+					    1u << 30, 1u << 31, UINT32_MAX};
 	const char *name = new_name();
 	struct fr_arena_opts opts;
 	unsigned i;
@@ -310,9 +310,21 @@ static void a_number_out_of_its_bounds_is_refused(void **state)
 static void a_mailbox_size_out_of_its_bounds_is_refused(void **state)
 {
 	static const size_t bad[] = {
-		1,	64,	 2048,	       4095,	      4097,	12288,
-		65600,	9 << 20, 16 << 20,     (8 << 20) + 64, 1u << 31,
-		1ul << 32, (1ul << 38) + 4096, SIZE_MAX - 63, SIZE_MAX,
+		1,
+		64,
+		2048,
+		4095,
+		4097,
+		12288,
+		65600,
+		9 << 20,
+		16 << 20,
+		(8 << 20) + 64,
+		1u << 31,
+		1ul << 32,
+		(1ul << 38) + 4096,
+		SIZE_MAX - 63,
+		SIZE_MAX,
 	};
 	struct fr_arena_opts opts = small_arena;
 	unsigned i;
@@ -326,9 +338,8 @@ static void a_mailbox_size_out_of_its_bounds_is_refused(void **state)
 
 static void an_argument_size_out_of_its_bounds_is_refused(void **state)
 {
-	static const size_t bad[] = { (1 << 20) + 1, 1ul << 32,
-				      (1ul << 32) + 64, SIZE_MAX - 62,
-				      SIZE_MAX };
+	static const size_t bad[] = {(1 << 20) + 1, 1ul << 32, (1ul << 32) + 64,
+				     SIZE_MAX - 62, SIZE_MAX};
 	struct fr_arena_opts opts;
 	unsigned i;
 
@@ -356,8 +367,8 @@ static void a_number_of_events_out_of_its_bounds_is_refused(void **state)
 
 static void a_number_of_types_out_of_its_bounds_is_refused(void **state)
 {
-	static const unsigned bad[] = { 1, 8, 15, 17, 100, 65535, 131072,
-					1u << 31, UINT32_MAX };
+	static const unsigned bad[] = {1,     8,      15,	17,	   100,
+				       65535, 131072, 1u << 31, UINT32_MAX};
 	struct fr_arena_opts opts = small_arena;
 	unsigned i;
 
@@ -382,17 +393,22 @@ static void mode_bits_beyond_permissions_are_refused(void **state)
 static void each_number_may_be_at_its_bounds(void **state)
 {
 	const struct fr_arena_opts at[] = {
-		{ .slots = 1, .mailbox_bytes = 4096, .cells = 1 },
-		{ .slots = 4096, .mailbox_bytes = 4096, .cells = 1,
-		  .arg_max = 1, .result_max = 1 },
-		{ .slots = 2, .mailbox_bytes = 8 << 20 },
-		{ .slots = 2, .cells = 4096, .mailbox_bytes = 4096 },
-		{ .slots = 2, .main_cells = 4096, .mailbox_bytes = 4096 },
-		{ .slots = 2, .main_cells = 1, .mailbox_bytes = 4096 },
-		{ .slots = 1, .cells = 2, .arg_max = 1 << 20,
-		  .result_max = 1 << 20 },
-		{ .slots = 1, .events = 1, .types = 16 },
-		{ .slots = 1, .events = 65536, .types = 65536 },
+		{.slots = 1, .mailbox_bytes = 4096, .cells = 1},
+		{.slots = 4096,
+		 .mailbox_bytes = 4096,
+		 .cells = 1,
+		 .arg_max = 1,
+		 .result_max = 1},
+		{.slots = 2, .mailbox_bytes = 8 << 20},
+		{.slots = 2, .cells = 4096, .mailbox_bytes = 4096},
+		{.slots = 2, .main_cells = 4096, .mailbox_bytes = 4096},
+		{.slots = 2, .main_cells = 1, .mailbox_bytes = 4096},
+		{.slots = 1,
+		 .cells = 2,
+		 .arg_max = 1 << 20,
+		 .result_max = 1 << 20},
+		{.slots = 1, .events = 1, .types = 16},
+		{.slots = 1, .events = 65536, .types = 65536},
 	};
 	unsigned i;
 
@@ -430,9 +446,10 @@ static void every_number_at_its_upper_bound_only_lacks_space(void **state)
 
 static void a_bad_name_is_refused(void **state)
 {
-	static const char *const bad[] = { "", ".", "..", "/", "a/b", "/a",
-					   "a/", "../a",
-					   OF_12 OF_12 OF_12 OF_12 "/" };
+	static const char *const bad[] = {
+		"",   ".",    "..",
+		"/",  "a/b",  "/a",
+		"a/", "../a", OF_12 OF_12 OF_12 OF_12 "/"};
 	unsigned i;
 
 	(void)state;
@@ -518,7 +535,7 @@ static void a_call_that_fails_leaves_its_ret_alone(void **state)
 	const char *name = new_name();
 	struct fr_arena *const before = (struct fr_arena *)64;
 	struct fr_arena *ret = before;
-	struct fr_arena_opts bad = { .slots = UINT32_MAX };
+	struct fr_arena_opts bad = {.slots = UINT32_MAX};
 
 	(void)state;
 	assert_rc(fr_arena_create(name, &bad, &ret), -EINVAL);
@@ -566,7 +583,7 @@ static void an_unlinked_arena_goes_on(void **state)
 
 	(void)state;
 	assert_rc(fr_arena_unlink(name), 0);
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .name = "me" }, &p), 0);
+	assert_rc(fr_join(a, &(struct fr_join_opts){.name = "me"}, &p), 0);
 	assert_rc(fr_lookup(p, "me", &found, 1), 1);
 	fr_leave(p);
 	fr_arena_detach(a);
@@ -739,7 +756,7 @@ static int attach_without_privileges(void *ctx)
 
 static void without_permission_for_the_file_there_is_no_attaching(void **state)
 {
-	static const mode_t modes[] = { 0, 0200, 0400, 0066 };
+	static const mode_t modes[] = {0, 0200, 0400, 0066};
 	const char *name = new_name();
 	unsigned i;
 
@@ -859,7 +876,7 @@ static void another_users_arena_is_refused_by_root_too(void **state)
 
 static int take_somebodys(void *ctx)
 {
-	const struct fr_attach_opts opts = { .any_owner = true };
+	const struct fr_attach_opts opts = {.any_owner = true};
 	struct fr_arena *a;
 
 	become(SOMEBODY_ELSE);
@@ -951,12 +968,12 @@ static void a_fifo_in_its_place_is_no_arena_and_does_not_block(void **state)
 static void a_socket_in_its_place_is_no_arena(void **state)
 {
 	const char *name = new_name();
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)state;
 	assert_true(fd >= 0);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s",
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.107s",
 		 path_of(name));
 	assert_int_equal(bind(fd, (void *)&address, sizeof(address)), 0);
 	close(fd);
@@ -989,7 +1006,8 @@ static void a_file_of_zeros_is_no_arena(void **state)
 
 static void a_file_of_text_is_no_arena(void **state)
 {
-	static const char text[] = "This is a text that forkring did not write.\n";
+	static const char text[] =
+		"This is a text that forkring did not write.\n";
 	const char *name = new_name();
 
 	(void)state;
@@ -1003,20 +1021,8 @@ static void an_arena_that_was_cut_short_is_damaged(void **state)
 	const char *name = new_name();
 	size_t bytes = leave_behind(name);
 	const size_t lengths[] = {
-		bytes - 1,
-		bytes - 4096,
-		bytes / 2,
-		8192,
-		4096,
-		4095,
-		128,
-		87,
-		16,
-		9,
-		8,
-		7,
-		1,
-		0,
+		bytes - 1, bytes - 4096, bytes / 2, 8192, 4096, 4095, 128,
+		87,	   16,		 9,	    8,	  7,	1,    0,
 	};
 	unsigned i;
 
@@ -1053,7 +1059,7 @@ static int with_byte(const char *name, int fd, off_t at, uint8_t change)
 
 static void each_with_byte(size_t from, size_t to, int rc)
 {
-	static const uint8_t changes[] = { 0xff, 0x01, 0x80 };
+	static const uint8_t changes[] = {0xff, 0x01, 0x80};
 	const char *name = new_name();
 	int fd;
 	size_t at, i;
@@ -1107,9 +1113,10 @@ static void put_header(int fd, const struct fr__header *sound,
 	assert_int_equal(pwrite(fd, h, sizeof(*h), 0), sizeof(*h));
 }
 
-static void a_geometry_out_of_its_bounds_is_damage_whatever_its_sum(void **state)
+static void
+a_geometry_out_of_its_bounds_is_damage_whatever_its_sum(void **state)
 {
-	static const uint32_t values[] = { 0, 1u << 28, 1u << 31, UINT32_MAX };
+	static const uint32_t values[] = {0, 1u << 28, 1u << 31, UINT32_MAX};
 	const char *name = new_name();
 	struct fr__header sound, h;
 	size_t i, v;
@@ -1215,7 +1222,7 @@ static void without_dev_shm_only_nameless_arenas_are_made(void **state)
 
 static int run_out_of_descriptors(void *ctx)
 {
-	struct rlimit limit = { 0 };
+	struct rlimit limit = {0};
 	struct fr_arena *a;
 	int last = dup(0);
 
@@ -1250,12 +1257,12 @@ static int create_among_signals(void *ctx)
 		.slots = 12,
 		.mailbox_bytes = 8 << 20,
 	};
-	struct sigaction action = { .sa_handler = on_alarm };
+	struct sigaction action = {.sa_handler = on_alarm};
 	struct sigevent event = {
 		.sigev_notify = SIGEV_SIGNAL,
 		.sigev_signo = SIGUSR1,
 	};
-	struct itimerspec often = { { 0, 1000000 }, { 0, 1000000 } };
+	struct itimerspec often = {{0, 1000000}, {0, 1000000}};
 	timer_t timer;
 
 	(void)ctx;
@@ -1267,7 +1274,8 @@ static int create_among_signals(void *ctx)
 	return 0;
 }
 
-static void signals_that_keep_coming_do_not_keep_it_from_being_made(void **state)
+static void
+signals_that_keep_coming_do_not_keep_it_from_being_made(void **state)
 {
 	(void)state;
 	wait_ok(spawn(create_among_signals, NULL));
@@ -1306,8 +1314,8 @@ static void a_nameless_arena_can_neither_shrink_nor_grow(void **state)
 	assert_int_equal(errno, EPERM);
 	assert_int_equal(ftruncate(fd, (off_t)info.bytes - 4096), -1);
 	assert_int_equal(ftruncate(fd, (off_t)info.bytes + 4096), -1);
-	assert_int_equal(fcntl(fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW |
-						   F_SEAL_SEAL),
+	assert_int_equal(fcntl(fd, F_GET_SEALS) &
+				 (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
 			 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	fr_arena_detach(a);
 }
@@ -1324,9 +1332,9 @@ static int greet(struct fr_arena *a)
 	struct fr_process *p;
 	struct fr_addr to;
 
-	CHECK_RC(fr_join(a, &(struct fr_join_opts){ .name = "child" }, &p), 0);
+	CHECK_RC(fr_join(a, &(struct fr_join_opts){.name = "child"}, &p), 0);
 	CHECK_RC(fr_lookup(p, "parent", &to, 1), 1);
-	CHECK_RC(fr_send(p, to, (struct fr_type){ 0 }, "hello", 5, FR_FOREVER),
+	CHECK_RC(fr_send(p, to, (struct fr_type){0}, "hello", 5, FR_FOREVER),
 		 0);
 	fr_leave(p);
 	return 0;
@@ -1354,7 +1362,7 @@ static void a_forked_child_is_in_its_parents_arena(void **state)
 	pid_t pid;
 
 	(void)state;
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .name = "parent" }, &p), 0);
+	assert_rc(fr_join(a, &(struct fr_join_opts){.name = "parent"}, &p), 0);
 	pid = spawn(greet_in_the_inherited, a);
 	assert_greeted(p);
 	wait_ok(pid);
@@ -1379,7 +1387,7 @@ static void a_child_that_attaches_the_inherited_has_its_handle(void **state)
 	pid_t pid;
 
 	(void)state;
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .name = "parent" }, &p), 0);
+	assert_rc(fr_join(a, &(struct fr_join_opts){.name = "parent"}, &p), 0);
 	pid = spawn(attach_the_inherited, a);
 	assert_greeted(p);
 	wait_ok(pid);
@@ -1390,7 +1398,7 @@ static void a_child_that_attaches_the_inherited_has_its_handle(void **state)
 static int receive_descriptor(int from)
 {
 	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct iovec part = { &byte, 1 };
+	struct iovec part = {&byte, 1};
 	struct msghdr message = {
 		.msg_iov = &part,
 		.msg_iovlen = 1,
@@ -1407,8 +1415,8 @@ static int receive_descriptor(int from)
 
 static void send_descriptor(int to, int fd)
 {
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec part = { &byte, 1 };
+	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec part = {&byte, 1};
 	struct msghdr message = {
 		.msg_iov = &part,
 		.msg_iovlen = 1,
@@ -1446,11 +1454,11 @@ static void a_descriptor_may_be_passed_to_an_unrelated_process(void **state)
 	pid_t pid;
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-				    pair), 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	pid = spawn(attach_the_received, &pair[1]);
 	a = create(NULL);
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .name = "parent" }, &p), 0);
+	assert_rc(fr_join(a, &(struct fr_join_opts){.name = "parent"}, &p), 0);
 	send_descriptor(pair[0], fr_arena_fd(a));
 	assert_greeted(p);
 	wait_ok(pid);
@@ -1527,13 +1535,13 @@ static int call_everything(void *ctx)
 {
 	struct everything *e = ctx;
 	struct fr_process *p = e->p;
-	struct fr_part part = { e->type, "x", 1 };
+	struct fr_part part = {e->type, "x", 1};
 	struct fr_supervisor *supervisor;
 	struct fr_message m = e->message;
 	struct fr_claim claim;
 	struct fr_result result;
 	struct fr_reply reply;
-	struct fr_task task = { .arg = "x", .len = 1 };
+	struct fr_task task = {.arg = "x", .len = 1};
 	struct fr_task_id id;
 	struct fr_event event;
 	struct fr_type type;
@@ -1549,7 +1557,7 @@ static int call_everything(void *ctx)
 	CHECK_RC(fr_process_name(p, fr_self(p), name), -ECHILD);
 	CHECK_RC(fr_process_pid(p, fr_self(p)), -ECHILD);
 
-	CHECK_RC(fr_type(p, "type", (struct fr_type){ 0 }, &type), -ECHILD);
+	CHECK_RC(fr_type(p, "type", (struct fr_type){0}, &type), -ECHILD);
 	CHECK_RC(fr_type_name(p, e->type, name), -ECHILD);
 	CHECK_RC(fr_send(p, fr_self(p), e->type, "x", 1, 0), -ECHILD);
 	CHECK_RC(fr_send_name(p, "parent", e->type, "x", 1, 0), -ECHILD);
@@ -1565,7 +1573,7 @@ static int call_everything(void *ctx)
 
 	CHECK_RC(fr_submit(p, &task, &id), -ECHILD);
 	CHECK_RC(fr_take(p, FR_FOREVER, &task, &reply), -ECHILD);
-	CHECK_RC(fr_complete(p, 0, &(struct fr_reply){ 0 }), -ECHILD);
+	CHECK_RC(fr_complete(p, 0, &(struct fr_reply){0}), -ECHILD);
 	CHECK_RC(fr_collect(p, FR_FOREVER, &result), -ECHILD);
 	CHECK_RC(fr_task_cancel(p, e->task), -ECHILD);
 
@@ -1577,7 +1585,7 @@ static int call_everything(void *ctx)
 	CHECK_RC(fr_event_take(p, e->event, FR_FOREVER), -ECHILD);
 	CHECK_RC(fr_event_release(p, e->event), -ECHILD);
 	FR_WITH_EVENT(p, e->group, scope, FR_FOREVER, &rc)
-		CHECK(!"the body runs");
+	CHECK(!"the body runs");
 	CHECK_RC(rc, -ECHILD);
 
 	CHECK_RC(fr_supervisor_open(p, NULL, &supervisor), -ECHILD);
@@ -1604,13 +1612,13 @@ static int call_what_answers_nothing(void *ctx)
 static void begin_everything(struct everything *e, struct fr_arena *a)
 {
 	struct fr_reply reply;
-	struct fr_task task = { .arg = "x", .len = 1 };
+	struct fr_task task = {.arg = "x", .len = 1};
 	struct fr_task_id id;
 
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .name = "parent" }, &e->p),
+	assert_rc(fr_join(a, &(struct fr_join_opts){.name = "parent"}, &e->p),
 		  0);
 	assert_rc(fr_reserve(e->p, &e->reserved), 0);
-	assert_rc(fr_type(e->p, "type", (struct fr_type){ 0 }, &e->type), 0);
+	assert_rc(fr_type(e->p, "type", (struct fr_type){0}, &e->type), 0);
 	assert_rc(fr_handle(e->p, e->type, handled, NULL), 0);
 	assert_rc(fr_send(e->p, fr_self(e->p), e->type, "held", 4, 0), 0);
 	assert_rc(fr_receive(e->p, 0, &e->message), 0);
@@ -1621,7 +1629,7 @@ static void begin_everything(struct everything *e, struct fr_arena *a)
 	memcpy(reply.data, "done", reply.len = 4);
 	assert_rc(fr_complete(e->p, 0, &reply), 0);
 	assert_rc(fr_collect(e->p, 0, &e->result), 0);
-	task = (struct fr_task){ .arg = "y", .len = 1 };
+	task = (struct fr_task){.arg = "y", .len = 1};
 	assert_rc(fr_submit(e->p, &task, &e->task), 0);
 	assert_rc(fr_event_group_create(a, 1, &e->group), 0);
 	assert_rc(fr_event_reserve(e->p, e->group, &e->event), 0);
@@ -1694,7 +1702,7 @@ static int call_as_grandchild(void *ctx)
 
 static int join_and_fork(void *ctx)
 {
-	struct pair mine = { .arena = ctx };
+	struct pair mine = {.arena = ctx};
 	struct fr_addr self;
 
 	CHECK_RC(fr_join(mine.arena, NULL, &mine.process), 0);
@@ -1735,12 +1743,13 @@ static int join_beside_the_parent(void *ctx)
 
 static void the_child_joins_on_its_own(void **state)
 {
-	struct pair mine = { .arena = create(NULL) };
+	struct pair mine = {.arena = create(NULL)};
 	struct fr_arena_info info;
 
 	(void)state;
-	assert_rc(fr_join(mine.arena, &(struct fr_join_opts){ .name = "parent" },
-			  &mine.process), 0);
+	assert_rc(fr_join(mine.arena, &(struct fr_join_opts){.name = "parent"},
+			  &mine.process),
+		  0);
 	wait_ok(spawn(join_beside_the_parent, &mine));
 	fr_arena_info(mine.arena, &info);
 	assert_int_equal(info.joined, 1);
@@ -1834,8 +1843,9 @@ static void a_name_that_exists_is_ready(void **state)
 		fr_arena_info(a, &info);
 		assert_odd(&info);
 		assert_rc(fr_join(a, NULL, &p), 0);
-		assert_rc(fr_send(p, fr_self(p), (struct fr_type){ 0 }, "x", 1,
-				  0), 0);
+		assert_rc(
+			fr_send(p, fr_self(p), (struct fr_type){0}, "x", 1, 0),
+			0);
 		assert_rc(fr_receive(p, 0, &m), 0);
 		fr_release(p, &m);
 		fr_leave(p);
@@ -1904,7 +1914,7 @@ static int join_in_a_child(void *ctx)
 
 static int fork_beside_threads(void *ctx)
 {
-	struct threads t = { .race = ctx };
+	struct threads t = {.race = ctx};
 	pthread_t threads[2];
 	unsigned i;
 

@@ -53,7 +53,7 @@ static struct fr_process *join(struct fr_arena *a, int wait)
 {
 	struct fr_process *p;
 
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .wait = wait }, &p), 0);
+	assert_rc(fr_join(a, &(struct fr_join_opts){.wait = wait}, &p), 0);
 	return p;
 }
 
@@ -120,7 +120,7 @@ static struct fr_process *child_joins(struct fr_arena *a, int wait)
 {
 	struct fr_process *p;
 
-	CHECK_RC(fr_join(a, &(struct fr_join_opts){ .wait = wait }, &p), 0);
+	CHECK_RC(fr_join(a, &(struct fr_join_opts){.wait = wait}, &p), 0);
 	return p;
 }
 
@@ -201,7 +201,7 @@ static void each_event_is_set_by_itself(void **state)
 static void a_group_lends_as_many_as_it_has(void **state)
 {
 	struct place at = open_place();
-	struct fr_event e[COUNT], more = { 42 };
+	struct fr_event e[COUNT], more = {42};
 	unsigned i;
 
 	(void)state;
@@ -280,15 +280,15 @@ static void the_next_holder_finds_it_unset_and_without_posts(void **state)
 
 static void a_handle_that_was_never_given_is_stale(void **state)
 {
-	static const uint64_t ids[] = { 1, 0xffff, 0x10000, 0x1ffff,
-					UINT64_C(1) << 63, UINT64_MAX };
+	static const uint64_t ids[] = {
+		1, 0xffff, 0x10000, 0x1ffff, UINT64_C(1) << 63, UINT64_MAX};
 	struct place at = open_place();
 	unsigned i;
 
 	(void)state;
 	assert_stale(at.p, none);
 	for (i = 0; i < sizeof(ids) / sizeof(*ids); i++)
-		assert_stale(at.p, (struct fr_event){ ids[i] });
+		assert_stale(at.p, (struct fr_event){ids[i]});
 	close_place(&at);
 }
 
@@ -376,11 +376,14 @@ static void who_leaves_keeps_the_events_of_others(void **state)
 static void the_last_of_4096_slots_may_own_one(void **state)
 {
 	const struct fr_arena_opts opts = {
-		.slots = 4096, .mailbox_bytes = 4096, .cells = 1, .events = 2,
+		.slots = 4096,
+		.mailbox_bytes = 4096,
+		.cells = 1,
+		.events = 2,
 	};
 	struct fr_event_group *group;
 	struct fr_process *p, *q;
-	struct fr_addr last = { 0 };
+	struct fr_addr last = {0};
 	struct fr_arena *a;
 	struct fr_event e;
 
@@ -391,8 +394,7 @@ static void the_last_of_4096_slots_may_own_one(void **state)
 	while (fr_reserve(p, &last) == 0)
 		;
 	assert_int_equal(fr__addr_slot(last), 4095);
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .reserved = last }, &q),
-		  0);
+	assert_rc(fr_join(a, &(struct fr_join_opts){.reserved = last}, &q), 0);
 	assert_rc(fr_event_reserve(q, group, &e), 0);
 	assert_rc(fr_event_release(p, e), -ESTALE);
 	assert_rc(fr_event_set(p, e), 0);
@@ -529,7 +531,7 @@ static void indices_of_each_group_begin_at_0(void **state)
 static void there_is_no_event_at_an_index_out_of_the_group(void **state)
 {
 	struct place at = open_place();
-	struct fr_event e = { 42 };
+	struct fr_event e = {42};
 
 	(void)state;
 	assert_rc(fr_event_at(at.group, COUNT, &e), -EINVAL);
@@ -541,7 +543,7 @@ static void there_is_no_event_at_an_index_out_of_the_group(void **state)
 static void there_is_no_event_where_nobody_has_reserved_one(void **state)
 {
 	struct place at = open_place();
-	struct fr_event e = { 42 }, f;
+	struct fr_event e = {42}, f;
 	unsigned i;
 
 	(void)state;
@@ -614,7 +616,7 @@ static void posting_and_setting_do_not_touch_each_other(void **state)
 
 /* ---- time limits ---- */
 
-static const int modes[] = { FR_WAIT_ADAPTIVE, FR_WAIT_SLEEP, FR_WAIT_POLL };
+static const int modes[] = {FR_WAIT_ADAPTIVE, FR_WAIT_SLEEP, FR_WAIT_POLL};
 
 static void a_wait_lasts_its_time_however_one_waits(void **state)
 {
@@ -1047,7 +1049,8 @@ static int wait_for_a_signal(void *ctx)
 {
 	struct talk *t = ctx;
 	struct sigaction action = {
-		.sa_handler = do_nothing, .sa_flags = t->flags,
+		.sa_handler = do_nothing,
+		.sa_flags = t->flags,
 	};
 	struct fr_process *p = child_joins(t->arena, 0);
 
@@ -1065,7 +1068,7 @@ static void a_signal_ends_a_sleep(int flags, bool take)
 {
 	struct place at = open_place();
 	struct talk *t = talk_of(&at);
-	siginfo_t info = { 0 };
+	siginfo_t info = {0};
 	pid_t pid;
 
 	t->event = reserve(&at);
@@ -1078,7 +1081,8 @@ static void a_signal_ends_a_sleep(int flags, bool take)
 		kill(pid, SIGUSR1);
 		test_yield();
 		assert_int_equal(waitid(P_PID, (id_t)pid, &info,
-					WEXITED | WNOHANG | WNOWAIT), 0);
+					WEXITED | WNOHANG | WNOWAIT),
+				 0);
 	}
 	wait_ok(pid);
 	close_place(&at);
@@ -1115,7 +1119,7 @@ static void *wait_in_a_thread(void *ctx)
 	unsigned i;
 
 	for (i = 0; i < ROUNDS; i++) {
-		advance(&t->begun);
+		await(&t->round, i + 1);
 		if (t->take)
 			CHECK_RC(fr_event_take(w->p, t->event, FR_FOREVER),
 				 -EINTR);
@@ -1130,20 +1134,20 @@ static void *wait_in_a_thread(void *ctx)
 static int interrupt_a_thread(void *ctx)
 {
 	struct talk *t = ctx;
-	struct waiter w = { .t = t };
+	struct waiter w = {.t = t};
 	pthread_t thread;
 	unsigned i;
 
 	w.p = child_joins(t->arena, t->expected);
 	CHECK(pthread_create(&thread, NULL, wait_in_a_thread, &w) == 0);
 	for (i = 0; i < ROUNDS; i++) {
-		await(&t->begun, i + 1);
+		unmark(t->arena, t->event);
+		advance(&t->round);
 		if (i % 2 && t->expected != FR_WAIT_POLL)
 			AWAIT(marked(t->arena, t->event));
 		/* Asleep by then or not: the next sleep ends as well. */
 		fr_interrupt(w.p);
 		await(&t->ended, i + 1);
-		unmark(t->arena, t->event);
 	}
 	CHECK(pthread_join(thread, NULL) == 0);
 	fr_leave(w.p);
@@ -1190,7 +1194,8 @@ static void a_scope_waits_at_its_end_and_gives_back(void **state)
 	int rc = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc) {
+	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc)
+	{
 		inside = scope.event;
 		assert_rc(fr_event_wait(at.p, inside, 0), -EAGAIN);
 		assert_rc(fr_event_set(at.p, inside), 0);
@@ -1210,7 +1215,8 @@ static void a_scope_waits_for_another_process(void **state)
 	int rc = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc) {
+	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc)
+	{
 		t->event = scope.event;
 		pid = spawn(set_it, t);
 	}
@@ -1226,7 +1232,8 @@ static void a_scope_left_by_break_does_not_wait(void **state)
 	int rc = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc) {
+	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc)
+	{
 		inside = scope.event;
 		break;
 	}
@@ -1237,7 +1244,8 @@ static void a_scope_left_by_break_does_not_wait(void **state)
 
 static int leave_by_return(struct place *at, struct fr_event *inside, int *rc)
 {
-	FR_WITH_EVENT(at->p, at->group, scope, FR_FOREVER, rc) {
+	FR_WITH_EVENT(at->p, at->group, scope, FR_FOREVER, rc)
+	{
 		*inside = scope.event;
 		return 7;
 	}
@@ -1263,7 +1271,8 @@ static void a_scope_left_by_continue_waits(void **state)
 	int rc = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, scope, 1, &rc) {
+	FR_WITH_EVENT(at.p, at.group, scope, 1, &rc)
+	{
 		if (rc == 0)
 			continue;
 		after++;
@@ -1283,7 +1292,7 @@ static void a_scope_without_a_free_event_does_not_run(void **state)
 	for (i = 0; i < COUNT; i++)
 		reserve(&at);
 	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc)
-		bodies++;
+	bodies++;
 	assert_rc(rc, -ENOSPC);
 	assert_int_equal(bodies, 0);
 	close_place(&at);
@@ -1298,7 +1307,7 @@ static void a_scope_ends_after_its_time(void **state)
 
 	(void)state;
 	FR_WITH_EVENT(at.p, at.group, scope, 20 * MS, &rc)
-		inside = scope.event;
+	inside = scope.event;
 	assert_rc(rc, -ETIMEDOUT);
 	assert_true(now_ns() - start >= 20 * MS);
 	assert_stale(at.p, inside);
@@ -1311,8 +1320,10 @@ static void a_scope_in_a_scope_has_an_event_of_its_own(void **state)
 	int outer = 1, inner = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, one, 0, &outer) {
-		FR_WITH_EVENT(at.p, at.group, two, 0, &inner) {
+	FR_WITH_EVENT(at.p, at.group, one, 0, &outer)
+	{
+		FR_WITH_EVENT(at.p, at.group, two, 0, &inner)
+		{
 			assert_int_not_equal(one.event.id, two.event.id);
 			assert_rc(fr_event_set(at.p, two.event), 0);
 		}
@@ -1331,7 +1342,8 @@ static void scopes_use_up_nothing(void **state)
 
 	(void)state;
 	for (i = 0; i < 20 * COUNT; i++) {
-		FR_WITH_EVENT(at.p, at.group, scope, 0, &rc) {
+		FR_WITH_EVENT(at.p, at.group, scope, 0, &rc)
+		{
 			if (i % 2)
 				break;
 		}

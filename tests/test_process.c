@@ -43,7 +43,7 @@ static struct fr_arena *arena_of(unsigned slots)
 static int join_rc(struct fr_arena *a, const char *name,
 		   struct fr_process **ret)
 {
-	return fr_join(a, &(struct fr_join_opts){ .name = name }, ret);
+	return fr_join(a, &(struct fr_join_opts){.name = name}, ret);
 }
 
 static struct fr_process *join(struct fr_arena *a, const char *name)
@@ -58,7 +58,7 @@ static struct fr_process *join_with(struct fr_arena *a, int wait)
 {
 	struct fr_process *p;
 
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .wait = wait }, &p), 0);
+	assert_rc(fr_join(a, &(struct fr_join_opts){.wait = wait}, &p), 0);
 	return p;
 }
 
@@ -66,7 +66,7 @@ static struct fr_process *join_reserved(struct fr_arena *a, struct fr_addr at)
 {
 	struct fr_process *p;
 
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .reserved = at }, &p), 0);
+	assert_rc(fr_join(a, &(struct fr_join_opts){.reserved = at}, &p), 0);
 	return p;
 }
 
@@ -195,18 +195,21 @@ static void the_next_holder_of_a_slot_has_another_address(void **state)
 
 static void nobodys_address_is_not_alive(void **state)
 {
-	static const uint64_t ids[] = { 0, 1, UINT32_MAX, UINT64_MAX,
-					UINT64_C(1) << 32 | 7,
-					UINT64_C(1) << 32 | 8,
-					UINT64_C(1) << 32 | 4096 };
+	static const uint64_t ids[] = {0,
+				       1,
+				       UINT32_MAX,
+				       UINT64_MAX,
+				       UINT64_C(1) << 32 | 7,
+				       UINT64_C(1) << 32 | 8,
+				       UINT64_C(1) << 32 | 4096};
 	struct fr_arena *a = arena();
 	struct fr_process *p = join(a, NULL);
 	unsigned i;
 
 	(void)state;
 	for (i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
-		assert_rc(fr_alive(p, (struct fr_addr){ ids[i] }), 0);
-		assert_rc(fr_process_pid(p, (struct fr_addr){ ids[i] }), -ESRCH);
+		assert_rc(fr_alive(p, (struct fr_addr){ids[i]}), 0);
+		assert_rc(fr_process_pid(p, (struct fr_addr){ids[i]}), -ESRCH);
 	}
 	fr_leave(p);
 	fr_arena_detach(a);
@@ -297,8 +300,9 @@ static void an_unknown_way_of_waiting_is_not_joined(void **state)
 	struct fr_process *p;
 
 	(void)state;
-	assert_rc(fr_join(a, &(struct fr_join_opts){ .wait = FR_WAIT_POLL + 1 },
-			  &p), -EINVAL);
+	assert_rc(fr_join(a, &(struct fr_join_opts){.wait = FR_WAIT_POLL + 1},
+			  &p),
+		  -EINVAL);
 	assert_int_equal(joined(a), 0);
 	fr_arena_detach(a);
 }
@@ -307,7 +311,7 @@ static void a_join_that_fails_leaves_its_ret_alone(void **state)
 {
 	struct fr_arena *a = arena_of(1);
 	struct fr_process *p = join(a, NULL), *ret = p;
-	struct fr_addr addr = { 42 };
+	struct fr_addr addr = {42};
 
 	(void)state;
 	assert_rc(join_rc(a, NULL, &ret), -ENOSPC);
@@ -371,8 +375,8 @@ static int race_for_slots(void *ctx)
 		rc = join_rc(race->arena, "racer", &p);
 		CHECK(rc == 0 || rc == -ENOSPC);
 		if (rc == 0)
-			r->id[__atomic_fetch_add(&r->won, 1, __ATOMIC_RELAXED)] =
-				fr_self(p).id;
+			r->id[__atomic_fetch_add(
+				&r->won, 1, __ATOMIC_RELAXED)] = fr_self(p).id;
 		advance(&r->tried);
 		await(&r->tried, RACERS);
 		if (rc == 0)
@@ -526,7 +530,7 @@ static void a_reserved_slot_is_nobody_elses(void **state)
 static int join_reserved_rc(struct fr_arena *a, struct fr_addr at)
 {
 	struct fr_process *p;
-	int rc = fr_join(a, &(struct fr_join_opts){ .reserved = at }, &p);
+	int rc = fr_join(a, &(struct fr_join_opts){.reserved = at}, &p);
 
 	if (rc == 0)
 		fr_leave(p);
@@ -540,8 +544,8 @@ static void a_reservation_that_is_not_there_cannot_be_joined(void **state)
 	struct fr_addr r;
 
 	(void)state;
-	assert_rc(join_reserved_rc(a, (struct fr_addr){ 5 }), -EINVAL);
-	assert_rc(join_reserved_rc(a, (struct fr_addr){ UINT32_MAX }), -EINVAL);
+	assert_rc(join_reserved_rc(a, (struct fr_addr){5}), -EINVAL);
+	assert_rc(join_reserved_rc(a, (struct fr_addr){UINT32_MAX}), -EINVAL);
 	assert_rc(join_reserved_rc(a, fr_self(p)), -EINVAL);
 	assert_rc(fr_reserve(p, &r), 0);
 	assert_rc(fr_unreserve(p, r), 0);
@@ -581,7 +585,7 @@ static void only_its_maker_gives_a_reservation_back(void **state)
 	assert_rc(fr_unreserve(p, r), -ESRCH);
 	assert_rc(fr_unreserve(p, fr_self(p)), -ESRCH);
 	assert_rc(fr_unreserve(p, nobody), -ESRCH);
-	assert_rc(fr_unreserve(p, (struct fr_addr){ UINT64_MAX }), -ESRCH);
+	assert_rc(fr_unreserve(p, (struct fr_addr){UINT64_MAX}), -ESRCH);
 	fr_leave(q);
 	fr_leave(p);
 	fr_arena_detach(a);
@@ -604,6 +608,42 @@ static void a_reservation_that_was_joined_is_not_given_back(void **state)
 	fr_arena_detach(a);
 }
 
+static void who_leaves_gives_its_reservations_back(void **state)
+{
+	struct fr_arena *a = arena_of(4);
+	struct fr_process *p = join(a, NULL), *q = join(a, NULL);
+	struct fr_addr mine, others;
+
+	(void)state;
+	assert_rc(fr_reserve(q, &mine), 0);
+	assert_rc(fr_reserve(p, &others), 0);
+	fr_leave(q);
+	assert_rc(fr_alive(p, mine), 0);
+	assert_rc(join_reserved_rc(a, mine), -EINVAL);
+	assert_rc(fr_alive(p, others), 1);
+	assert_int_equal(joined(a), 2);
+	fr_leave(p);
+	assert_int_equal(joined(a), 0);
+	fr_arena_detach(a);
+}
+
+static void a_slot_passed_on_has_all_of_its_room_again(void **state)
+{
+	struct fr_arena *a = arena_of(2);
+	struct fr_process *p = join(a, NULL), *q = join(a, NULL);
+	struct fr_addr r;
+
+	(void)state;
+	while (fr_send(p, fr_self(q), no_type, "x", 1, 0) == 0)
+		;
+	fr_leave(q);
+	assert_rc(fr_reserve(p, &r), 0);
+	assert_rc(fr_send(p, r, no_type, "x", 1, 0), 0);
+	assert_rc(fr_unreserve(p, r), 0);
+	fr_leave(p);
+	fr_arena_detach(a);
+}
+
 static int race_for_a_reservation(void *ctx)
 {
 	struct race *race = ctx;
@@ -616,7 +656,7 @@ static int race_for_a_reservation(void *ctx)
 
 		line_up(r);
 		rc = fr_join(race->arena,
-			     &(struct fr_join_opts){ .reserved = r->reserved },
+			     &(struct fr_join_opts){.reserved = r->reserved},
 			     &p);
 		if (rc != 0)
 			CHECK_RC(rc, -EINVAL);
@@ -1012,7 +1052,7 @@ static void a_name_that_is_there_is_given_at_once(void **state)
 {
 	struct fr_arena *a = arena();
 	struct fr_process *p = join(a, NULL), *q = join(a, "q");
-	struct fr_addr found = { 0 };
+	struct fr_addr found = {0};
 
 	(void)state;
 	assert_rc(fr_wait_name(p, "q", 0, &found), 0);
@@ -1037,8 +1077,8 @@ static void who_does_not_wait_for_a_name_is_told_so(void **state)
 
 static void a_wait_for_a_name_lasts_its_time_however_one_waits(void **state)
 {
-	static const int modes[] = { FR_WAIT_ADAPTIVE, FR_WAIT_SLEEP,
-				     FR_WAIT_POLL };
+	static const int modes[] = {FR_WAIT_ADAPTIVE, FR_WAIT_SLEEP,
+				    FR_WAIT_POLL};
 	struct fr_arena *a = arena();
 	struct fr_process *p;
 	struct fr_addr found;
@@ -1063,8 +1103,9 @@ static int wait_for_the_parent(void *ctx)
 	struct fr_process *p;
 	struct fr_addr found;
 
-	CHECK_RC(fr_join(g->arena, &(struct fr_join_opts){
-		.wait = FR_WAIT_SLEEP }, &p), 0);
+	CHECK_RC(fr_join(g->arena,
+			 &(struct fr_join_opts){.wait = FR_WAIT_SLEEP}, &p),
+		 0);
 	g->self = fr_self(p);
 	advance(&g->joined);
 	CHECK_RC(fr_wait_name(p, "parent", FR_FOREVER, &found), 0);
@@ -1139,8 +1180,9 @@ static int poll_for_the_parent(void *ctx)
 	struct fr_process *p;
 	struct fr_addr found;
 
-	CHECK_RC(fr_join(g->arena, &(struct fr_join_opts){
-		.wait = FR_WAIT_POLL }, &p), 0);
+	CHECK_RC(fr_join(g->arena, &(struct fr_join_opts){.wait = FR_WAIT_POLL},
+			 &p),
+		 0);
 	advance(&g->joined);
 	CHECK_RC(fr_wait_name(p, "parent", FR_FOREVER, &found), 0);
 	fr_leave(p);
@@ -1180,12 +1222,13 @@ static void *wait_for_nobody(void *ctx)
 
 static int interrupt_a_thread(void *ctx)
 {
-	struct waiter w = { .wait_ns = FR_FOREVER };
+	struct waiter w = {.wait_ns = FR_FOREVER};
 	struct fr_arena *a = ctx;
 	pthread_t thread;
 
-	CHECK_RC(fr_join(a, &(struct fr_join_opts){ .wait = FR_WAIT_SLEEP },
-			 &w.p), 0);
+	CHECK_RC(
+		fr_join(a, &(struct fr_join_opts){.wait = FR_WAIT_SLEEP}, &w.p),
+		0);
 	CHECK(pthread_create(&thread, NULL, wait_for_nobody, &w) == 0);
 	AWAIT(sleeps_for(a, fr_self(w.p), FR__MARK_NAME));
 	fr_interrupt(w.p);
@@ -1215,9 +1258,9 @@ static void interrupt_it(int sig)
 /* The handler runs in this thread, while the other one sleeps. */
 static int interrupt_from_a_handler(void *ctx)
 {
-	struct waiter w = { .wait_ns = FR_FOREVER };
+	struct waiter w = {.wait_ns = FR_FOREVER};
 	struct fr_arena *a = ctx;
-	struct sigaction action = { .sa_handler = interrupt_it };
+	struct sigaction action = {.sa_handler = interrupt_it};
 	pthread_t thread;
 	sigset_t set;
 
@@ -1248,8 +1291,8 @@ static void a_signal_handler_ends_a_wait_of_another_thread(void **state)
 
 static void an_interrupt_ahead_ends_the_next_wait_and_only_that(void **state)
 {
-	static const int modes[] = { FR_WAIT_ADAPTIVE, FR_WAIT_SLEEP,
-				     FR_WAIT_POLL };
+	static const int modes[] = {FR_WAIT_ADAPTIVE, FR_WAIT_SLEEP,
+				    FR_WAIT_POLL};
 	struct fr_arena *a = arena();
 	struct fr_process *p;
 	struct fr_addr found;
@@ -1314,7 +1357,8 @@ static int wait_for_a_signal(void *ctx)
 {
 	struct signalled *s = ctx;
 	struct sigaction action = {
-		.sa_handler = do_nothing, .sa_flags = s->flags,
+		.sa_handler = do_nothing,
+		.sa_flags = s->flags,
 	};
 	struct fr_process *p;
 	struct fr_message m;
@@ -1335,13 +1379,14 @@ static int wait_for_a_signal(void *ctx)
 /* One signal may come between its last look and its sleep: send more. */
 static void signal_until_it_ends(pid_t pid)
 {
-	siginfo_t info = { 0 };
+	siginfo_t info = {0};
 
 	while (info.si_pid == 0) {
 		kill(pid, SIGUSR1);
 		test_yield();
 		assert_int_equal(waitid(P_PID, (id_t)pid, &info,
-					WEXITED | WNOHANG | WNOWAIT), 0);
+					WEXITED | WNOHANG | WNOWAIT),
+				 0);
 	}
 	wait_ok(pid);
 }
@@ -1684,10 +1729,10 @@ static int run_threads(void *ctx)
 	static void *(*const lives[])(void *) = {
 		look_up, look_up, come_and_go, come_and_go, handle_and_unhandle,
 	};
-	struct crowd c = { .arena = ctx };
-	struct fr_message m = { 0 };
+	struct crowd c = {.arena = ctx};
+	struct fr_message m = {0};
 	pthread_t threads[5];
-	unsigned i, seen[3] = { 0 };
+	unsigned i, seen[3] = {0};
 	int rc;
 
 	CHECK_RC(join_rc(c.arena, "p", &c.p), 0);
@@ -1734,12 +1779,13 @@ static void *join_and_leave(void *ctx)
 
 static int run_joiners(void *ctx)
 {
-	struct crowd c = { .arena = ctx };
+	struct crowd c = {.arena = ctx};
 	pthread_t threads[4];
 	unsigned i;
 
 	for (i = 0; i < 4; i++)
-		CHECK(pthread_create(&threads[i], NULL, join_and_leave, &c) == 0);
+		CHECK(pthread_create(&threads[i], NULL, join_and_leave, &c) ==
+		      0);
 	for (i = 0; i < 4; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	return 0;
@@ -1791,7 +1837,8 @@ static void another_name_is_another_type(void **state)
 	struct fr_process *p = join(a, NULL);
 
 	(void)state;
-	assert_int_not_equal(type(p, "x", no_type).id, type(p, "y", no_type).id);
+	assert_int_not_equal(type(p, "x", no_type).id,
+			     type(p, "y", no_type).id);
 	fr_leave(p);
 	fr_arena_detach(a);
 }
@@ -1903,7 +1950,7 @@ static void a_type_has_the_parent_it_was_made_with(void **state)
 	struct fr_arena *a = arena();
 	struct fr_process *p = join(a, NULL);
 	struct fr_type parent = type(p, "parent", no_type);
-	struct fr_message m = { .type = type(p, "child", parent) };
+	struct fr_message m = {.type = type(p, "child", parent)};
 
 	(void)state;
 	assert_rc(fr_dispatch(p, &m), -ENOMSG);
@@ -1918,7 +1965,7 @@ static void a_type_may_get_its_parent_later(void **state)
 	struct fr_arena *a = arena();
 	struct fr_process *p = join(a, NULL);
 	struct fr_type parent = type(p, "parent", no_type);
-	struct fr_message m = { .type = type(p, "child", no_type) };
+	struct fr_message m = {.type = type(p, "child", no_type)};
 
 	(void)state;
 	assert_rc(fr_handle(p, parent, stop, NULL), 0);
@@ -1934,7 +1981,7 @@ static void no_parent_means_whatever_it_has(void **state)
 	struct fr_arena *a = arena();
 	struct fr_process *p = join(a, NULL);
 	struct fr_type parent = type(p, "parent", no_type);
-	struct fr_message m = { .type = type(p, "child", parent) };
+	struct fr_message m = {.type = type(p, "child", parent)};
 
 	(void)state;
 	assert_rc(fr_handle(p, parent, stop, NULL), 0);
@@ -1949,7 +1996,7 @@ static void a_second_parent_is_refused(void **state)
 	struct fr_arena *a = arena();
 	struct fr_process *p = join(a, NULL);
 	struct fr_type x = type(p, "x", no_type), y = type(p, "y", no_type);
-	struct fr_type child = type(p, "child", x), ret = { 4242 };
+	struct fr_type child = type(p, "child", x), ret = {4242};
 
 	(void)state;
 	assert_rc(fr_type(p, "child", y, &ret), -EEXIST);
@@ -1969,10 +2016,9 @@ static void a_parent_that_is_no_type_is_refused(void **state)
 	(void)state;
 	for (i = 2; i < 40; i++)
 		if (i != x.id)
-			assert_rc(fr_type(p, "y", (struct fr_type){ i }, &ret),
+			assert_rc(fr_type(p, "y", (struct fr_type){i}, &ret),
 				  -EINVAL);
-	assert_rc(fr_type(p, "y", (struct fr_type){ UINT32_MAX }, &ret),
-		  -EINVAL);
+	assert_rc(fr_type(p, "y", (struct fr_type){UINT32_MAX}, &ret), -EINVAL);
 	fr_leave(p);
 	fr_arena_detach(a);
 }
@@ -1981,7 +2027,7 @@ static void a_type_is_not_its_own_parent(void **state)
 {
 	struct fr_arena *a = arena();
 	struct fr_process *p = join(a, NULL);
-	struct fr_type x = type(p, "x", no_type), ret = { 4242 };
+	struct fr_type x = type(p, "x", no_type), ret = {4242};
 
 	(void)state;
 	assert_rc(fr_type(p, "x", x, &ret), -EINVAL);
@@ -1995,7 +2041,7 @@ static void parents_in_a_circle_do_no_harm(void **state)
 	struct fr_arena *a = arena();
 	struct fr_process *p = join(a, NULL);
 	struct fr_type x = type(p, "x", no_type), y = type(p, "y", x);
-	struct fr_message m = { .type = type(p, "x", y) };
+	struct fr_message m = {.type = type(p, "x", y)};
 
 	(void)state;
 	assert_rc(fr_dispatch(p, &m), -ENOMSG);
@@ -2072,9 +2118,8 @@ static void a_number_that_is_no_type_has_no_name(void **state)
 	(void)state;
 	assert_rc(fr_type_name(p, no_type, name), -ENOENT);
 	for (i = 2; i < 40; i++)
-		assert_rc(fr_type_name(p, (struct fr_type){ i }, name), -ENOENT);
-	assert_rc(fr_type_name(p, (struct fr_type){ UINT32_MAX }, name),
-		  -ENOENT);
+		assert_rc(fr_type_name(p, (struct fr_type){i}, name), -ENOENT);
+	assert_rc(fr_type_name(p, (struct fr_type){UINT32_MAX}, name), -ENOENT);
 	assert_string_equal(name, "?");
 	fr_leave(p);
 	fr_arena_detach(a);
@@ -2118,7 +2163,7 @@ static void the_exit_type_takes_no_parent(void **state)
 {
 	struct fr_arena *a = arena();
 	struct fr_process *p = join(a, NULL);
-	struct fr_type x = type(p, "x", no_type), ret = { 4242 };
+	struct fr_type x = type(p, "x", no_type), ret = {4242};
 	char name[FR_NAME_MAX + 1];
 
 	(void)state;
@@ -2156,6 +2201,8 @@ int main(void)
 		TEST(a_reservation_is_joined_only_once),
 		TEST(only_its_maker_gives_a_reservation_back),
 		TEST(a_reservation_that_was_joined_is_not_given_back),
+		TEST(who_leaves_gives_its_reservations_back),
+		TEST(a_slot_passed_on_has_all_of_its_room_again),
 		TEST(of_those_that_race_for_a_reservation_one_wins),
 
 		TEST(a_name_leads_to_its_holder),

@@ -110,8 +110,7 @@ FR_API int fr_process_pid(struct fr_process *process, struct fr_addr addr);
 /*
  * End the wait that a thread of this process is in, if any, with -EINTR; if
  * none is, the next wait that would sleep. May be called from any thread and
- * from a signal handler: this is how a handler reaches the main loop. (A thread
- * that waits for an event is reached by the signal itself, or within a second.)
+ * from a signal handler: this is how a handler reaches the main loop.
  */
 FR_API void fr_interrupt(struct fr_process *process);
 
