@@ -126,7 +126,9 @@ struct fr__slot {
 	 * several. R: who wakes it. */
 	struct fr__a32 room_of;
 	char pad2[64 - 12];
-	char pad3[64];
+	/* Line 3: W: owner. Entries of the task ring that it moves from its head
+	 * to its tail: pushed again if the owner died. R: recovery. */
+	struct fr__a64 moving[8];
 };
 
 /*

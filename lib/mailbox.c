@@ -442,8 +442,10 @@ static int give(struct fr_process *p, struct fr_message *m)
 	uint32_t len = rec->len;
 
 	p->stashed = false;
-	if (len > (size_t)p->stash_units * FR__UNIT - FR__RECORD_HEAD)
+	if (len > (size_t)p->stash_units * FR__UNIT - FR__RECORD_HEAD) {
+		fr__ring_release(&p->mailbox, &p->reader, p->stash_position);
 		return -EBADMSG;
+	}
 	m->body = rec->body;
 	m->len = len;
 	m->type.id = rec->type;

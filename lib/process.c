@@ -155,6 +155,7 @@ static void free_handle(struct fr_process *p)
 static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 {
 	struct fr_arena *a = p->arena;
+	unsigned i;
 	int rc = fr__routes_init(p);
 
 	if (rc == 0)
@@ -176,6 +177,8 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 	 * mark that a ringer clears meanwhile is nobody's. */
 	fr__store_relaxed(&p->slot->waiting, 0);
 	fr__store_relaxed(&p->slot->taking, 0);
+	for (i = 0; i < sizeof(p->slot->moving) / sizeof(*p->slot->moving); i++)
+		fr__store_relaxed(&p->slot->moving[i], 0);
 	fr__name_store(p->slot->name, o->name ? o->name : "");
 	if (!step(p->slot,
 		  fr__slot_word(FR__SLOT_JOINING, (uint32_t)getpid(),
@@ -254,6 +257,7 @@ void fr_leave(struct fr_process *p)
 		fr__tasks_leave(p);
 	fr__events_release_of(p->arena, p->index);
 	fr__unreserve_all(p->arena, p->index);
+	fr__bury_claims(p->arena, p->index);
 	fr__bell_awake(&p->bell, false);
 	pthread_mutex_lock(&p->arena->join_mutex);
 	fr__life_unlock(p->arena, p->index);
@@ -301,6 +305,20 @@ int fr_unreserve(struct fr_process *p, struct fr_addr reserved)
 		return -ESRCH;
 	free_slot(p->arena, i, leaving);
 	return 0;
+}
+
+void fr__bury_claims(const struct fr_arena *a, unsigned of)
+{
+	struct fr__ring ring;
+	unsigned i;
+
+	for (i = 0; i < a->geo.slots; i++) {
+		fr__arena_ring(a, i, &ring);
+		if (fr__ring_bury(&ring, of) == 0)
+			continue;
+		fr__fence_sc(); /* as [BELL-2] */
+		fr__bell_ring(&a->slots[i], FR__MARK_MAIL);
+	}
 }
 
 void fr__unreserve_all(const struct fr_arena *a, unsigned by)

@@ -153,6 +153,8 @@ int fr__route_find(struct fr_process *p, const char *name,
 void fr__name_store(struct fr__a64 *words, const char *name);
 void fr__name_load(const struct fr__a64 *words, char *text);
 
+/* Take back the claims of a process that is gone, in all mailboxes. */
+void fr__bury_claims(const struct fr_arena *a, unsigned of);
 /* Give back what a process that is gone had reserved. */
 void fr__unreserve_all(const struct fr_arena *a, unsigned by);
 

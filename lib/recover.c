@@ -43,10 +43,7 @@ void fr__recover(const struct fr_arena *a, struct fr_addr dead)
 		    fr__slot_state(word) == FR__SLOT_FREE)
 			return; /* it had left */
 	} while (!step(s, &word, recovering));
-	for (i = 0; i < a->geo.slots; i++) {
-		fr__arena_ring(a, i, &ring);
-		fr__ring_bury(&ring, slot);
-	}
+	fr__bury_claims(a, slot);
 	fr__arena_ring(a, slot, &ring);
 	fr__ring_mend(&ring);
 	fr__ring_drain(&ring);

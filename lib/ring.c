@@ -8,7 +8,7 @@
  * preceded by a pad. The first word of a free unit and of a record is its tag:
  *
  *	FREE(lap)            the unit is free for this lap: lap times an odd
- *	                     constant, compared whole, never decoded
+ *	                     constant, with a state that no record has
  *	state,owner,n,lap    a record: CLAIMED, READY, HELD, DONE or DEAD
  *
  * all XOR the arena's secret, so that no payload looks like FREE.
@@ -81,7 +81,8 @@ static inline bool before(uint64_t a, uint64_t b)
 
 static inline uint64_t free_tag(const struct fr__ring *r, uint64_t lap)
 {
-	return (lap * SPREAD) ^ r->secret;
+	/* State 7 is no record's. */
+	return (lap * SPREAD | UINT64_C(7) << 61) ^ r->secret;
 }
 
 static inline uint64_t tag(const struct fr__ring *r, enum state state,
@@ -151,8 +152,8 @@ void fr__ring_init(const struct fr__ring *r, uint64_t start)
 static inline uint64_t look(const struct fr__ring *r, uint64_t position)
 {
 	/* [RING-2] acquire: tag FREE -> the consumer is done reading what we
-	 * are about to overwrite. Pairs with [RING-9]. Without it: a record
-	 * changes while it is read. */
+	 * are about to overwrite. Pairs with [RING-9] and [RING-16].
+	 * Without it: a record changes while it is read. */
 	return fr__load_acquire(&fr__ring_at(r, position)->tag);
 }
 
@@ -178,7 +179,8 @@ static bool catch_up(const struct fr__ring *r, uint64_t t)
 	 * with [RING-8]. Without it: we would call a sound ring damaged. */
 	head = fr__load_acquire(&r->ctl->head);
 	if (!before(t, head) || head - t > r->mask + 1)
-		return false;
+		/* as [RING-4]: we may have stood still meanwhile */
+		return fr__load_acquire(&r->ctl->tail) != t;
 	/* as [RING-3] */
 	fr__cas_acq_rel(&r->ctl->tail, &t, head);
 	return true;
@@ -224,10 +226,11 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 				return -EAGAIN;
 			continue;
 		}
-		/* [RING-6] acq_rel: claim -> nobody else writes these units;
-		 * acquires as [RING-2] does. Pairs with [RING-9]. Without it:
-		 * as there. */
-		if (!fr__cas_acq_rel(&fr__ring_at(r, t)->tag, &free,
+		/* [RING-6] seq_cst: claim -> nobody else writes these units;
+		 * acquires as [RING-2] does; and before a sleeper's last look
+		 * it hides nothing behind it. Pairs with [RING-9] and [BELL-2].
+		 * Without it: as there. */
+		if (!fr__cas_sc(&fr__ring_at(r, t)->tag, &free,
 				     tag(r, need == n ? CLAIMED : DEAD, owner,
 					 need, t)))
 			continue;
@@ -349,9 +352,11 @@ static inline uint64_t peek(const struct fr__ring *r, uint64_t position)
 static inline void mark(const struct fr__ring *r, uint64_t position,
 			uint64_t plain, enum state state)
 {
-	/* [RING-16] relaxed: READY, HELD and DONE are the consumer's own; to
-	 * others they differ in nothing. */
-	fr__store_relaxed(&fr__ring_at(r, position)->tag,
+	/* [RING-16] release: READY, HELD and DONE are the consumer's own, and
+	 * to others they differ in nothing; but who reads this one sees the
+	 * claim that it was, as from READY. Pairs with [RING-2]. Without it:
+	 * a producer that moves tail over it may see old units behind it. */
+	fr__store_release(&fr__ring_at(r, position)->tag,
 			  tag(r, state, owner_of(plain), units_of(plain),
 			      position));
 }
@@ -404,7 +409,7 @@ static int free_up_to(const struct fr__ring *r, struct fr__reader *rd,
 	if (before(rd->next, head)) /* we had gone back to a claim before it */
 		rd->next = head;
 	while (p != head) {
-		/* as [RING-16], a load: our own tags */
+		/* as [RING-14]: our own tags */
 		uint64_t plain = fr__load_relaxed(&fr__ring_at(r, p)->tag) ^
 				 r->secret;
 		uint32_t n = units_of(plain);
@@ -432,7 +437,8 @@ static uint64_t border_from(const struct fr__ring *r,
 	while (before(p, limit)) {
 		uint64_t plain = peek(r, p) ^ r->secret;
 
-		if (!is_record(r, plain, p) || state_of(plain) < DONE)
+		if (!is_record(r, plain, p) || state_of(plain) < DONE ||
+		    units_of(plain) > limit - p) /* damaged: met again */
 			break;
 		p += units_of(plain);
 	}
@@ -514,7 +520,7 @@ int fr__ring_next(const struct fr__ring *r, struct fr__reader *rd,
 				return rc;
 		}
 	}
-	return 0;
+	return rd->next - rd->head <= r->mask + 1 ? 0 : -EBADMSG;
 }
 
 int fr__ring_release(const struct fr__ring *r, struct fr__reader *rd,
@@ -531,7 +537,7 @@ int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 	int rc = 0, freed;
 
 	for (i = 0; i < count; i++) {
-		/* as [RING-16], a load: the consumer's own tags */
+		/* as [RING-14]: the consumer's own tags */
 		uint64_t plain = fr__load_relaxed(
 			&fr__ring_at(r, positions[i])->tag) ^ r->secret;
 
@@ -555,29 +561,25 @@ int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 
 unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner)
 {
-	unsigned count = 0;
-	bool started = false;
-	uint64_t p = 0, end = 0;
+	/* as [RING-5] */
+	uint64_t p = fr__load_acquire(&r->ctl->head), end = p + r->mask + 1;
+	unsigned count = 0, lost = 0;
 
-	for (;;) {
-		uint64_t seen, plain, head;
+	while (before(p, end) && lost < 1000) {
+		uint64_t seen = look(r, p), plain = seen ^ r->secret, head;
 
-		seen = look(r, p);
 		/* as [RING-5] */
 		head = fr__load_acquire(&r->ctl->head);
-		if (!started || before(p, head)) {
-			/* The start; or the consumer has freed what we read. */
-			p = head;
-			end = started ? end : head + r->mask + 1;
-			started = true;
-			seen = look(r, p);
-			/* as [RING-5] */
-			if (fr__load_acquire(&r->ctl->head) != head)
-				continue;
+		if (before(p, head)) {
+			p = head; /* the consumer has freed what we read */
+			continue;
 		}
-		plain = seen ^ r->secret;
-		if (!before(p, end) || !is_record(r, plain, p))
-			return count; /* what comes later is not the dead's */
+		if (seen == free_tag(r, lap_of(r, p)))
+			break; /* what comes later is not the dead's */
+		if (!is_record(r, plain, p)) {
+			lost++;
+			continue;
+		}
 		if (state_of(plain) == CLAIMED && owner_of(plain) == owner)
 			/* [RING-15] acq_rel: the owner is dead, its writes are
 			 * done. Pairs with [RING-11]. Without it: nothing more
@@ -587,28 +589,36 @@ unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner)
 				tag(r, DEAD, owner, units_of(plain), p));
 		p += units_of(plain);
 	}
+	return count;
 }
 
 void fr__ring_mend(const struct fr__ring *r)
 {
+	uint64_t p, q, plain;
 	/* as [RING-14] */
 	uint64_t head = fr__load_relaxed(&r->ctl->head);
-	uint64_t p = head, end = head + r->mask + 1;
+	uint64_t end = head + r->mask + 1;
 
-	while (before(p, end)) {
-		uint64_t seen = look(r, p), plain = seen ^ r->secret;
-		uint64_t old = p - r->mask - 1;
+	do {
+		/* To the end; a claim there moves it on, so look again. */
+		p = head;
+		while (before(p, end) &&
+		       is_record(r, plain = look(r, p) ^ r->secret, p))
+			p += units_of(plain);
+		for (q = p; before(q, end); q++)
+			if (look(r, q) != free_tag(r, lap_of(r, q)))
+				break;
+	} while (q != p && before(p, end) &&
+		 look(r, p) != free_tag(r, lap_of(r, p)));
+	/* q: the first that is not free, a header; nobody can claim past it. */
+	while (before(q, end)) {
+		uint64_t old = q - r->mask - 1;
 
-		if (seen == free_tag(r, lap_of(r, p))) {
-			p++;
-		} else if (is_record(r, plain, p)) {
-			p += units_of(plain);
-		} else if (is_record(r, plain, old)) {
-			free_units(r, old, units_of(plain));
-			p += units_of(plain);
-		} else {
+		plain = look(r, q) ^ r->secret;
+		if (!is_record(r, plain, old))
 			return; /* damaged: said by who uses it */
-		}
+		free_units(r, old, units_of(plain));
+		q += units_of(plain);
 	}
 }
 

@@ -39,6 +39,7 @@
 #include "forkring/message.h"
 #include "process.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -301,34 +302,50 @@ static bool counts(const struct fr_arena *a, uint32_t cell, uint32_t generation)
 	       (generation_of(word) & 0xffff) == (generation & 0xffff);
 }
 
-#define HELD_MAX 16
+#define MOVING (sizeof(((struct fr__slot *)0)->moving) / sizeof(struct fr__a64))
 
-/* Push an entry, whatever is in the way: the ring has room for twice as many
- * entries as there are cells, so when it is full most of them count no more
- * (cancelled, or left behind by submitters that are gone) and are dropped from
- * its head, while those that count go to its tail. */
-static int push(const struct fr_arena *a, struct fr__a64 *taking, uint32_t cell,
-		uint32_t generation)
+/* The ring is full. It has room for twice as many entries as there are cells, so
+ * most of them count no more (cancelled, or left behind by submitters that are
+ * gone): drop those from its head, and move those that count to its tail, until
+ * this entry is in. moving: where what is in hand is noted. */
+static int push_hard(const struct fr_arena *a, struct fr__a64 *moving,
+		     uint32_t cell, uint32_t generation)
 {
-	struct {
-		uint32_t cell, generation;
-	} held[HELD_MAX] = {{cell, generation}};
+	uint32_t cells[MOVING + 1] = {cell};
+	uint32_t generations[MOVING + 1] = {generation};
 	unsigned n = 1;
-	int rc = 0;
+	int rc;
 
 	while (n > 0) {
-		rc = fr__taskring_push(&a->tasks, held[n - 1].cell,
-				       held[n - 1].generation);
+		rc = fr__taskring_push(&a->tasks, cells[n - 1],
+				       generations[n - 1]);
 		if (rc == 0)
 			n--;
 		else if (rc != -EAGAIN)
 			return rc;
-		else if (n < HELD_MAX &&
-			 fr__taskring_take(&a->tasks, taking, &held[n].cell,
-					   &held[n].generation) == 1)
-			n += counts(a, held[n].cell, held[n].generation);
+		else if (n <= MOVING &&
+			 fr__taskring_take(&a->tasks, &moving[n - 1], &cells[n],
+					   &generations[n]) == 1)
+			n += counts(a, cells[n], generations[n]);
+		else
+			sched_yield(); /* others are at it too */
 	}
+	for (n = 0; n < MOVING; n++)
+		/* as [TASKRING-7] */
+		fr__store_relaxed(&moving[n], 0);
 	return 0;
+}
+
+static int push(struct fr_process *p, uint32_t cell, uint32_t generation)
+{
+	int rc = fr__taskring_push(&p->arena->tasks, cell, generation);
+
+	if (rc == -EAGAIN) {
+		pthread_mutex_lock(&p->arena->join_mutex);
+		rc = push_hard(p->arena, p->slot->moving, cell, generation);
+		pthread_mutex_unlock(&p->arena->join_mutex);
+	}
+	return rc;
 }
 
 int fr_submit(struct fr_process *p, const struct fr_task *task,
@@ -357,7 +374,7 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 		memcpy(fr__cell_arg(c), task->arg, task->len);
 	queued = cell_word(g, 0, FR__CELL_QUEUED, p->index, 0);
 	step(c, word, queued);
-	rc = push(a, &p->slot->taking, p->first_cell + (uint32_t)i, g);
+	rc = push(p, p->first_cell + (uint32_t)i, g);
 	if (rc < 0) {
 		step(c, queued, cell_word(g, 0, FR__CELL_FREE, 0, 0));
 		give_back(p, (uint32_t)i);
@@ -733,17 +750,25 @@ void fr__tasks_leave(struct fr_process *p)
 
 void fr__tasks_recover(const struct fr_arena *a, unsigned slot)
 {
-	struct fr__a64 *scratch = &a->slots[slot].taking;
-	uint32_t cell, g;
+	struct fr__a64 *moving = a->slots[slot].moving;
+	uint32_t cell, g, cells[MOVING + 1], generations[MOVING + 1];
+	unsigned n = 0, i;
 
-	/* An entry that it had taken out, its cell still QUEUED. */
-	if (fr__taskring_taken(&a->tasks, scratch, &cell, &g) &&
-	    counts(a, cell, g))
-		push(a, scratch, cell, g);
+	/* Entries that it had taken out, their cells still QUEUED. */
+	for (i = 0; i <= MOVING; i++)
+		if (fr__taskring_taken(i < MOVING ? &moving[i]
+						  : &a->slots[slot].taking,
+				       &cell, &g) &&
+		    counts(a, cell, g)) {
+			cells[n] = cell;
+			generations[n++] = g;
+		}
+	while (n-- > 0)
+		push_hard(a, moving, cells[n], generations[n]);
 	for (cell = 0; cell < fr__cells(a); cell++) {
 		struct fr__cell *c = fr__arena_cell(a, cell);
 		uint64_t word = look(c), to;
-		unsigned n = attempt_of(word);
+		unsigned attempts = attempt_of(word);
 		struct fr_addr from = {c->from};
 
 		if (owner_of(word) != slot)
@@ -751,16 +776,16 @@ void fr__tasks_recover(const struct fr_arena *a, unsigned slot)
 		if (state_of(word) == FR__CELL_DONE) {
 			tell(a, cell, word, from);
 		} else if (state_of(word) == FR__CELL_TAKEN &&
-			   n >= ATTEMPTS_MAX) {
-			to = cell_word(generation_of(word), n, FR__CELL_DONE,
+			   attempts >= ATTEMPTS_MAX) {
+			to = cell_word(generation_of(word), attempts, FR__CELL_DONE,
 				       slot, FR_TASK_BURIED);
 			if (step(c, word, to))
 				tell(a, cell, to, from);
 		} else if (state_of(word) == FR__CELL_TAKEN) {
-			to = cell_word(generation_of(word), n, FR__CELL_QUEUED,
+			to = cell_word(generation_of(word), attempts, FR__CELL_QUEUED,
 				       fr__slot_of_cell(a, cell), 0);
 			if (step(c, word, to))
-				push(a, scratch, cell, generation_of(word));
+				push_hard(a, moving, cell, generation_of(word));
 		}
 	}
 	fr__task_pass_on(a);

@@ -46,7 +46,8 @@ static inline uint64_t entry(const struct fr__taskring *r, uint32_t cell,
 {
 	return (ENTRY |
 		(uint64_t)cell << (FR__CELL_GENERATION_BITS + LAP_BITS) |
-		(uint64_t)(generation & 0xffff) << LAP_BITS |
+		(uint64_t)(generation & ((1u << FR__CELL_GENERATION_BITS) - 1))
+			<< LAP_BITS |
 		(lap & ((1u << LAP_BITS) - 1))) ^
 	       r->secret;
 }
@@ -54,6 +55,7 @@ static inline uint64_t entry(const struct fr__taskring *r, uint32_t cell,
 /* Never with ENTRY's bit, so never like an entry. */
 static inline uint64_t empty(const struct fr__taskring *r, uint64_t lap)
 {
+	lap &= (1u << LAP_BITS) - 1; /* as in an entry: both come round alike */
 	return (lap * SPREAD & ~ENTRY) ^ r->secret;
 }
 
@@ -85,6 +87,11 @@ static inline uint32_t cell_of(uint64_t plain)
 {
 	return plain >> (FR__CELL_GENERATION_BITS + LAP_BITS) &
 	       ((1u << FR__CELL_BITS) - 1);
+}
+
+static inline uint32_t generation_of(uint64_t plain)
+{
+	return plain >> LAP_BITS & ((1u << FR__CELL_GENERATION_BITS) - 1);
 }
 
 void fr__taskring_map(struct fr__taskring *r, struct fr__taskring_ctl *ctl,
@@ -188,7 +195,8 @@ int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 					empty(r, lap_of(r, h + r->mask + 1))))
 				continue;
 			advance(&r->ctl->head, h);
-			fr__taskring_taken(r, taking, cell, generation);
+			*cell = cell_of(plain);
+			*generation = generation_of(plain);
 			return 1;
 		}
 		if (is_taken(r, seen, h))
@@ -203,16 +211,14 @@ int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 	return -EBADMSG;
 }
 
-bool fr__taskring_taken(const struct fr__taskring *r,
-			const struct fr__a64 *taking, uint32_t *cell,
+bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
 			uint32_t *generation)
 {
 	/* as [TASKRING-7]: its writer is dead */
 	uint64_t plain = fr__load_relaxed(taking);
 
-	(void)r;
 	*cell = cell_of(plain);
-	*generation = plain >> LAP_BITS & 0xffff;
+	*generation = generation_of(plain);
 	return plain & ENTRY;
 }
 

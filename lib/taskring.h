@@ -34,8 +34,7 @@ int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
 int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 		      uint32_t *cell, uint32_t *generation);
 /* The entry that *taking notes, if it notes one: its writer is dead. */
-bool fr__taskring_taken(const struct fr__taskring *r,
-			const struct fr__a64 *taking, uint32_t *cell,
+bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
 			uint32_t *generation);
 /* Is there an entry? A look only. */
 bool fr__taskring_any(const struct fr__taskring *r);

@@ -1194,8 +1194,7 @@ static void a_scope_waits_at_its_end_and_gives_back(void **state)
 	int rc = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc)
-	{
+	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc) {
 		inside = scope.event;
 		assert_rc(fr_event_wait(at.p, inside, 0), -EAGAIN);
 		assert_rc(fr_event_set(at.p, inside), 0);
@@ -1215,8 +1214,7 @@ static void a_scope_waits_for_another_process(void **state)
 	int rc = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc)
-	{
+	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc) {
 		t->event = scope.event;
 		pid = spawn(set_it, t);
 	}
@@ -1232,8 +1230,7 @@ static void a_scope_left_by_break_does_not_wait(void **state)
 	int rc = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc)
-	{
+	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc) {
 		inside = scope.event;
 		break;
 	}
@@ -1244,8 +1241,7 @@ static void a_scope_left_by_break_does_not_wait(void **state)
 
 static int leave_by_return(struct place *at, struct fr_event *inside, int *rc)
 {
-	FR_WITH_EVENT(at->p, at->group, scope, FR_FOREVER, rc)
-	{
+	FR_WITH_EVENT(at->p, at->group, scope, FR_FOREVER, rc) {
 		*inside = scope.event;
 		return 7;
 	}
@@ -1271,8 +1267,7 @@ static void a_scope_left_by_continue_waits(void **state)
 	int rc = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, scope, 1, &rc)
-	{
+	FR_WITH_EVENT(at.p, at.group, scope, 1, &rc) {
 		if (rc == 0)
 			continue;
 		after++;
@@ -1292,7 +1287,7 @@ static void a_scope_without_a_free_event_does_not_run(void **state)
 	for (i = 0; i < COUNT; i++)
 		reserve(&at);
 	FR_WITH_EVENT(at.p, at.group, scope, FR_FOREVER, &rc)
-	bodies++;
+		bodies++;
 	assert_rc(rc, -ENOSPC);
 	assert_int_equal(bodies, 0);
 	close_place(&at);
@@ -1307,7 +1302,7 @@ static void a_scope_ends_after_its_time(void **state)
 
 	(void)state;
 	FR_WITH_EVENT(at.p, at.group, scope, 20 * MS, &rc)
-	inside = scope.event;
+		inside = scope.event;
 	assert_rc(rc, -ETIMEDOUT);
 	assert_true(now_ns() - start >= 20 * MS);
 	assert_stale(at.p, inside);
@@ -1320,10 +1315,8 @@ static void a_scope_in_a_scope_has_an_event_of_its_own(void **state)
 	int outer = 1, inner = 1;
 
 	(void)state;
-	FR_WITH_EVENT(at.p, at.group, one, 0, &outer)
-	{
-		FR_WITH_EVENT(at.p, at.group, two, 0, &inner)
-		{
+	FR_WITH_EVENT(at.p, at.group, one, 0, &outer) {
+		FR_WITH_EVENT(at.p, at.group, two, 0, &inner) {
 			assert_int_not_equal(one.event.id, two.event.id);
 			assert_rc(fr_event_set(at.p, two.event), 0);
 		}
@@ -1342,8 +1335,7 @@ static void scopes_use_up_nothing(void **state)
 
 	(void)state;
 	for (i = 0; i < 20 * COUNT; i++) {
-		FR_WITH_EVENT(at.p, at.group, scope, 0, &rc)
-		{
+		FR_WITH_EVENT(at.p, at.group, scope, 0, &rc) {
 			if (i % 2)
 				break;
 		}

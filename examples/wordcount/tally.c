@@ -20,6 +20,8 @@
  */
 #include "tally.h"
 
+#include <forkring/process.h>
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -393,6 +395,9 @@ int tally_open(struct tally *t, const struct tally_opts *opts)
 		.ctx = t,
 		.arg_max = WORK_TASK_BYTES,
 		.result_max = WORK_RESULT_BYTES,
+		/* A task takes so long that spinning would only take a CPU
+		 * from a worker. */
+		.wait = FR_WAIT_SLEEP,
 		.report = report,
 	};
 

@@ -47,8 +47,8 @@ FR_API int fr_join(struct fr_arena *arena, const struct fr_join_opts *opts,
 /*
  * Leave: the name, the address and whatever was sent but not received are gone,
  * the slot is free for the next. No other thread may be using the handle.
- * Messages received, claims and tasks taken must have been released, committed
- * and completed first. NULL does nothing. In a forked child: frees the child's
+ * Messages received and tasks taken must have been released and completed first;
+ * open claims are cancelled. NULL does nothing. In a forked child: frees the child's
  * copy only.
  */
 FR_API void fr_leave(struct fr_process *process);
