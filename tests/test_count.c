@@ -30,7 +30,7 @@ static unsigned random_below(unsigned n)
 /* The rule, one byte after the other. */
 static struct count naive(const uint8_t *p, size_t n)
 {
-	struct count c = { .bytes = n };
+	struct count c = {.bytes = n};
 	bool in_word = false;
 
 	for (size_t i = 0; i < n; i++) {
@@ -55,7 +55,7 @@ static struct count naive(const uint8_t *p, size_t n)
 
 static struct count counted(const void *p, size_t n)
 {
-	struct count c = { 0 };
+	struct count c = {0};
 
 	count_bytes(&c, p, n);
 	return c;
@@ -76,7 +76,7 @@ static void assert_same(const struct count *a, const struct count *b)
  */
 static void fill(uint8_t *p, size_t n, unsigned flavour)
 {
-	static const uint8_t few[] = { 'a', ' ', '\n', 0x80, 0, 0x7f, '~', '!' };
+	static const uint8_t few[] = {'a', ' ', '\n', 0x80, 0, 0x7f, '~', '!'};
 	uint8_t now = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -92,7 +92,7 @@ static void fill(uint8_t *p, size_t n, unsigned flavour)
 
 static void nothing_counts_as_nothing(void **arg)
 {
-	struct count c = counted("", 0), zero = { 0 };
+	struct count c = counted("", 0), zero = {0};
 
 	(void)arg;
 	assert_same(&c, &zero);
@@ -102,7 +102,7 @@ static void a_byte_is_of_the_class_that_isspace_and_isprint_give(void **arg)
 {
 	(void)arg;
 	for (unsigned b = 0; b < 256; b++) {
-		uint8_t text[3] = { 'a', (uint8_t)b, 'b' };
+		uint8_t text[3] = {'a', (uint8_t)b, 'b'};
 		bool space = b == 32 || (b >= 9 && b <= 13);
 		bool print = b > 32 && b < 127;
 		struct count alone = counted(text + 1, 1);
@@ -185,7 +185,7 @@ static void counting_goes_on_where_the_bytes_before_ended(void **arg)
 
 	(void)arg;
 	for (unsigned round = 0; round < 1000; round++) {
-		struct count want, got = { 0 };
+		struct count want, got = {0};
 		size_t at = 0;
 
 		fill(text, sizeof(text), round % 4);

@@ -37,7 +37,7 @@ static bool is_print(int c)
 
 static struct sums count(FILE *f)
 {
-	struct sums s = { 0 };
+	struct sums s = {0};
 	bool in_word = false;
 	int c;
 
@@ -120,7 +120,7 @@ static size_t read_names(const char *list, char ***paths)
 static int count_all(char **paths, size_t n)
 {
 	int width = width_of(paths, n), status = 0;
-	struct sums total = { 0 };
+	struct sums total = {0};
 
 	for (size_t i = 0; i < n; i++) {
 		bool input = !paths[i] || strcmp(paths[i], "-") == 0;
@@ -151,7 +151,7 @@ int main(int argc, char **argv)
 	static const char option[] = "--files0-from=";
 	char **paths = argv + 1;
 	size_t n = argc > 1 ? (size_t)(argc - 1) : 1;
-	char *none[] = { NULL };
+	char *none[] = {NULL};
 
 	if (argc < 2)
 		paths = none;

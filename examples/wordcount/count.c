@@ -33,7 +33,7 @@
 #include <arm_neon.h>
 #endif
 
-#define BLOCK 64
+#define BLOCK	       64
 
 /* Newlines are summed up in bytes, at most 4 a block: this many blocks fit. */
 #define BLOCKS_PER_SUM 63
@@ -46,14 +46,14 @@ struct masks {
 	uint64_t neutral;
 };
 
-#define ALL(c) ((u16){ c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c })
+#define ALL(c) ((u16){c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c})
 
 /*
  * One comparison per range: adding moves its upper end to the largest signed
  * byte, and whatever lies above wraps around to the negative ones.
  */
 #define IN_RANGE(v, low, high)                                                 \
-	((v16)((v) + ALL(127 - (high))) > (v16)ALL((low) - 1 + 127 - (high)))
+	((v16)((v) + ALL(127 - (high))) > (v16)ALL((low)-1 + 127 - (high)))
 
 static inline v16 is_print(u16 v)
 {
@@ -83,8 +83,8 @@ static inline uint64_t gather(const v16 v[4])
 /* One bit of each byte, by its place of 8; then three rounds of pair sums. */
 static inline uint64_t gather(const v16 v[4])
 {
-	const u16 bit = { 1, 2, 4, 8, 16, 32, 64, 128,
-			  1, 2, 4, 8, 16, 32, 64, 128 };
+	const u16 bit = {1, 2, 4, 8, 16, 32, 64, 128,
+			 1, 2, 4, 8, 16, 32, 64, 128};
 	uint8x16_t ab = vpaddq_u8((uint8x16_t)((u16)v[0] & bit),
 				  (uint8x16_t)((u16)v[1] & bit));
 	uint8x16_t cd = vpaddq_u8((uint8x16_t)((u16)v[2] & bit),
@@ -176,16 +176,16 @@ static size_t skip_neutral(const uint8_t *p, size_t n, uint32_t *edge)
 
 	while (done < n) {
 		size_t len = n - done < BLOCK ? n - done : BLOCK;
-		const uint8_t *block = len == BLOCK ? p + done :
-					      padded(rest, p + done, len);
-		u16 ignored = { 0 };
+		const uint8_t *block =
+			len == BLOCK ? p + done : padded(rest, p + done, len);
+		u16 ignored = {0};
 		struct masks m = classify(block, &ignored);
 		uint64_t other = ~m.neutral;
 
 		if (other) {
 			/* The lowest bit: is it a print byte's? */
-			*edge = m.print & other & -other ? COUNT_PRINT :
-							   COUNT_SPACE;
+			*edge = m.print & other & -other ? COUNT_PRINT
+							 : COUNT_SPACE;
 			break;
 		}
 		done += len;
@@ -208,7 +208,7 @@ void count_bytes(struct count *c, const void *bytes, size_t n)
 	}
 	while (n >= BLOCK) {
 		size_t blocks = n / BLOCK;
-		u16 lines = { 0 };
+		u16 lines = {0};
 
 		if (blocks > BLOCKS_PER_SUM)
 			blocks = BLOCKS_PER_SUM;
@@ -218,10 +218,9 @@ void count_bytes(struct count *c, const void *bytes, size_t n)
 		n -= blocks * BLOCK;
 	}
 	if (n) {
-		u16 lines = { 0 };
+		u16 lines = {0};
 
-		c->words += words(classify(padded(rest, p, n), &lines),
-				  &open);
+		c->words += words(classify(padded(rest, p, n), &lines), &open);
 		c->lines += sum(lines);
 	}
 	if (c->first != COUNT_NONE)

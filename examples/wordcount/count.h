@@ -30,7 +30,7 @@
 
 /* Class of the first or last byte of a piece that is not neutral. */
 enum count_edge {
-	COUNT_NONE,  /* there is no such byte */
+	COUNT_NONE, /* there is no such byte */
 	COUNT_SPACE,
 	COUNT_PRINT,
 };
@@ -41,7 +41,7 @@ struct count {
 	uint64_t words;
 	uint64_t bytes;
 	uint32_t first; /* enum count_edge */
-	uint32_t last;  /* enum count_edge */
+	uint32_t last;	/* enum count_edge */
 };
 
 /* Count n bytes that follow those already counted in c. */

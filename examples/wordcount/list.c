@@ -25,7 +25,7 @@ static const char *keep(struct list *list, const char *s, size_t len)
 		b = malloc(sizeof(*b) + size);
 		if (!b)
 			return NULL;
-		*b = (struct list_block){ .next = list->blocks, .size = size };
+		*b = (struct list_block){.next = list->blocks, .size = size};
 		list->blocks = b;
 	}
 	kept = b->bytes + b->used;
@@ -50,7 +50,7 @@ struct file *list_add(struct list *list, enum file_kind kind, const char *path,
 		list->max = more;
 	}
 	f = &list->files[list->count];
-	*f = (struct file){ .kind = kind, .path_len = len };
+	*f = (struct file){.kind = kind, .path_len = len};
 	if (path) {
 		f->path = keep(list, path, len);
 		if (!f->path)
@@ -71,7 +71,7 @@ void list_free(struct list *list)
 		free(list->blocks);
 		list->blocks = next;
 	}
-	*list = (struct list){ 0 };
+	*list = (struct list){0};
 }
 
 int file_cut(struct file *f, uint64_t piece_bytes)

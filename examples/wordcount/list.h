@@ -30,10 +30,10 @@ struct file {
 	struct count *pieces; /* if there are several, until all are in */
 	uint32_t pieces_count;
 	uint32_t pieces_left; /* not counted yet */
-	int err;      /* an errno, or FILE_LOST; 0: all went well */
-	uint8_t kind; /* enum file_kind */
-	bool opened;  /* it could be, so it gets a line */
-	bool wide;    /* no regular file: columns are 7 wide at least */
+	int err;	      /* an errno, or FILE_LOST; 0: all went well */
+	uint8_t kind;	      /* enum file_kind */
+	bool opened;	      /* it could be, so it gets a line */
+	bool wide;	      /* no regular file: columns are 7 wide at least */
 	bool dropped; /* it turned out to be none of ours: not mentioned */
 };
 

@@ -37,10 +37,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
+#define EXIT_FAILED  1
+#define EXIT_USAGE   2
 
-#define WORKERS_MAX 1024
+#define WORKERS_MAX  1024
 #define STREAM_BYTES (256 << 10)
 
 struct options {
@@ -50,6 +50,7 @@ struct options {
 	bool summary;
 };
 
+/* clang-format off */
 static const char usage[] =
 "usage: wordcount [-j N] [-q] [-s] [PATH...]\n"
 "Count lines, words and bytes of files, and of all files in directories, as\n"
@@ -62,11 +63,12 @@ static const char usage[] =
 "  -h, --help        print this\n"
 "\n"
 "Exit status: 0, or 1 if anything could not be counted, 2 for a wrong option.\n";
+/* clang-format on */
 
 /* Options. */
 
-static __attribute__((noreturn, format(printf, 1, 2)))
-void bad_usage(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void
+bad_usage(const char *format, ...)
 {
 	va_list args;
 
@@ -87,8 +89,8 @@ static uint64_t number(const char *what, const char *s, uint64_t max)
 	errno = 0;
 	n = strtoull(s, &end, 10);
 	if (*s < '0' || *s > '9' || *end || errno || n < 1 || n > max)
-		bad_usage("%s must be a number from 1 to %" PRIu64
-			  ", not '%s'", what, max, s);
+		bad_usage("%s must be a number from 1 to %" PRIu64 ", not '%s'",
+			  what, max, s);
 	return n;
 }
 
@@ -99,8 +101,9 @@ static __attribute__((noreturn)) void wrong_option(char **argv)
 	if (!optopt)
 		bad_usage("no option %s", arg);
 	if (strncmp(arg, "--", 2) == 0)
-		bad_usage("%s %s", arg, strchr(arg, '=') ?
-			  "takes no value" : "needs a value");
+		bad_usage("%s %s", arg,
+			  strchr(arg, '=') ? "takes no value"
+					   : "needs a value");
 	if (optopt == 'j')
 		bad_usage("-j needs a number of workers");
 	bad_usage("no option -%c", optopt);
@@ -110,22 +113,22 @@ static void parse(int argc, char **argv, struct options *o)
 {
 	enum { PIECE = UCHAR_MAX + 1 };
 	static const struct option options[] = {
-		{ "jobs", required_argument, NULL, 'j' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "summary", no_argument, NULL, 's' },
-		{ "piece", required_argument, NULL, PIECE },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{"jobs", required_argument, NULL, 'j'},
+		{"quiet", no_argument, NULL, 'q'},
+		{"summary", no_argument, NULL, 's'},
+		{"piece", required_argument, NULL, PIECE},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	int c;
 
-	*o = (struct options){ .workers = fr_cpus() };
+	*o = (struct options){.workers = fr_cpus()};
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "j:qsh", options, NULL)) >= 0) {
 		switch (c) {
 		case 'j':
-			o->workers = (unsigned)number("-j", optarg,
-						      WORKERS_MAX);
+			o->workers =
+				(unsigned)number("-j", optarg, WORKERS_MAX);
 			break;
 		case 'q':
 			o->only_total = true;
@@ -200,7 +203,7 @@ static int add_argument(struct tally *t, const char *path)
 /* Wait until there is something to read, with an eye on the workers. */
 static int wait_readable(struct tally *t, int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	int n, rc;
 
 	do {
@@ -248,8 +251,8 @@ static int count_streams(struct tally *t)
 		if (f->kind != FILE_STREAM || f->err)
 			continue;
 		if (f->path && strcmp(f->path, "-") != 0)
-			fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY |
-						   O_NONBLOCK);
+			fd = open(f->path,
+				  O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		if (fd >= 0)
 			rc = count_stream(t, fd, f);
 		else
@@ -280,7 +283,8 @@ static int count_all(struct tally *t, char **paths)
 static void print_summary(const struct output_sums *sums, unsigned workers,
 			  uint64_t tasks, double seconds)
 {
-	fprintf(stderr, "%" PRIu64 " files, %" PRIu64 " bytes in %.3f s: "
+	fprintf(stderr,
+		"%" PRIu64 " files, %" PRIu64 " bytes in %.3f s: "
 		"%.0f bytes/s; %u workers, %" PRIu64 " tasks, %.0f tasks/s\n",
 		sums->files, sums->count.bytes, seconds,
 		sums->count.bytes / seconds, workers, tasks, tasks / seconds);
@@ -292,8 +296,8 @@ static void guard_standard_files(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY :
-							       O_RDONLY);
+			open("/dev/null",
+			     fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
 /* End as one who never caught the signal, so that a shell's loop ends too. */
@@ -308,26 +312,30 @@ int main(int argc, char **argv)
 {
 	struct options o;
 	struct progress progress;
+	struct tally_opts opts;
 	struct output_sums sums;
 	struct tally t;
-	struct fr_farm_stats stats = { 0 };
+	struct fr_farm_stats stats = {0};
 	double seconds;
 	int rc, closed;
 
 	guard_standard_files();
 	parse(argc, argv, &o);
 	progress_begin(&progress, STDERR_FILENO, !o.only_total);
-	rc = tally_open(&t, &(struct tally_opts){
+	opts = (struct tally_opts){
 		.workers = o.workers,
 		.piece = o.piece,
 		.progress = &progress,
-	});
+	};
+	rc = tally_open(&t, &opts);
 	if (rc == -EINTR)
 		end_by_signal();
 	if (rc < 0) {
 		tally_free(&t);
-		fprintf(stderr, "wordcount: cannot start %u workers: %s; "
-			"try fewer with -j\n", o.workers, strerror(-rc));
+		fprintf(stderr,
+			"wordcount: cannot start %u workers: %s; "
+			"try fewer with -j\n",
+			o.workers, strerror(-rc));
 		return EXIT_FAILED;
 	}
 	rc = count_all(&t, argv + optind);
@@ -338,8 +346,9 @@ int main(int argc, char **argv)
 	if (rc == -EINTR || closed == -EINTR)
 		end_by_signal();
 	if (rc < 0) {
-		fprintf(stderr, "wordcount: %s\n", rc == -ECHILD ?
-			"the workers keep dying" : strerror(-rc));
+		fprintf(stderr, "wordcount: %s\n",
+			rc == -ECHILD ? "the workers keep dying"
+				      : strerror(-rc));
 		return EXIT_FAILED;
 	}
 	rc = output_list(&t.list, STDOUT_FILENO, o.only_total, &sums);

@@ -109,8 +109,8 @@ static void message(struct out *o, const struct file *f)
 	/* Where both go to one place, they stay in order. */
 	flush(o);
 	fprintf(stderr, "wordcount: %s: %s\n", f->path ? f->path : "-",
-		f->err == FILE_LOST ? "lost with the worker that counted it" :
-				      strerror(f->err));
+		f->err == FILE_LOST ? "lost with the worker that counted it"
+				    : strerror(f->err));
 }
 
 int output_list(const struct list *list, int fd, bool only_total,
@@ -119,8 +119,8 @@ int output_list(const struct list *list, int fd, bool only_total,
 	static struct out o;
 	size_t files = 0;
 
-	o = (struct out){ .fd = fd, .width = width_of(list) };
-	*ret = (struct output_sums){ 0 };
+	o = (struct out){.fd = fd, .width = width_of(list)};
+	*ret = (struct output_sums){0};
 	for (size_t i = 0; i < list->count; i++) {
 		const struct file *f = &list->files[i];
 

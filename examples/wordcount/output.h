@@ -15,7 +15,7 @@
 
 struct output_sums {
 	struct count count; /* of all files; its edges mean nothing */
-	uint64_t files;     /* that have been counted */
+	uint64_t files;	    /* that have been counted */
 	uint64_t failures;  /* files and directories with a message */
 };
 

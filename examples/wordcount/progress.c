@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REDRAW_NS INT64_C(100000000)
-#define BAR_COLUMNS 30
+#define REDRAW_NS	 INT64_C(100000000)
+#define BAR_COLUMNS	 30
 #define LINE_MAX_COLUMNS 200
 
 int64_t progress_clock_ns(void)
@@ -71,7 +71,7 @@ static void put(struct progress *p, const char *text, unsigned len)
 
 static void format_rate(char *text, size_t size, double bytes_per_s)
 {
-	static const char units[][5] = { "B/s", "kB/s", "MB/s", "GB/s" };
+	static const char units[][5] = {"B/s", "kB/s", "MB/s", "GB/s"};
 	unsigned unit = 0;
 
 	while (bytes_per_s >= 1000 && unit < 3) {
@@ -101,8 +101,9 @@ static unsigned format(char *text, size_t size, double seconds,
 
 	format_rate(rate, sizeof(rate), s->bytes / seconds);
 	if (!s->total)
-		return (unsigned)snprintf(text, size, "%" PRIu64
-					  " files found   %s", s->files, rate);
+		return (unsigned)snprintf(text, size,
+					  "%" PRIu64 " files found   %s",
+					  s->files, rate);
 	part = s->bytes < s->total ? (double)s->bytes / s->total : 1;
 	filled = (unsigned)(part * BAR_COLUMNS);
 	memset(bar, ' ', BAR_COLUMNS);

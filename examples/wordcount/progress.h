@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct progress {
-	int fd; /* -1: nothing is drawn */
+	int fd;		/* -1: nothing is drawn */
 	unsigned drawn; /* columns to wipe out */
 	int64_t start_ns;
 	int64_t last_ns;
@@ -20,7 +20,8 @@ struct progress {
 
 struct progress_state {
 	uint64_t bytes; /* counted */
-	uint64_t total; /* bytes in all, as far as known; 0: cannot be said yet */
+	uint64_t
+		total; /* bytes in all, as far as known; 0: cannot be said yet */
 	uint64_t files; /* found */
 };
 

@@ -30,21 +30,21 @@
 #include <sys/wait.h>
 
 /* A batch is worth as much as a large piece: about half a millisecond. */
-#define PIECE_MIN (UINT64_C(1) << 20)
-#define PIECE_MAX (UINT64_C(4) << 20)
+#define PIECE_MIN	  (UINT64_C(1) << 20)
+#define PIECE_MAX	  (UINT64_C(4) << 20)
 #define PIECES_PER_WORKER 16
-#define PIECES_MAX 65536
+#define PIECES_MAX	  65536
 
 /* Longest wait while there is a bar to draw. */
-#define WAIT_NS INT64_C(100000000)
+#define WAIT_NS		  INT64_C(100000000)
 
 /* How often tally_pause() looks at the workers. */
-#define PAUSE_NS INT64_C(1000000)
+#define PAUSE_NS	  INT64_C(1000000)
 
 /* Tasks that may be out at a time. Enough that no worker runs dry while main is
  * not on the CPU; not more, so that sizes are known early. */
-#define JOBS_PER_WORKER 16
-#define JOBS_MAX 2048
+#define JOBS_PER_WORKER	  16
+#define JOBS_MAX	  2048
 
 /* Files whose size is known. */
 
@@ -139,7 +139,7 @@ static int take_result(struct tally *t, const struct fr_result *r)
 {
 	const struct job *job = &t->jobs.job[r->kind];
 	const struct work_look *looks = r->data;
-	struct work_look lost = { .err = FILE_LOST };
+	struct work_look lost = {.err = FILE_LOST};
 	bool good = r->status == FR_TASK_DONE &&
 		    r->len == job->files * sizeof(*looks);
 	int rc = 0;
@@ -201,13 +201,14 @@ static int take_in(struct tally *t, bool wait)
 static int submit(struct tally *t, const struct work_task *task,
 		  const struct job *job)
 {
-	struct fr_task_id id;
-
-	return fr_farm_submit(t->farm, &(struct fr_task){
+	struct fr_task out = {
 		.arg = task->bytes,
 		.len = task->len,
 		.kind = jobs_take(&t->jobs, job),
-	}, &id);
+	};
+	struct fr_task_id id;
+
+	return fr_farm_submit(t->farm, &out, &id);
 }
 
 static uint32_t path_flags(const struct file *f)
@@ -222,14 +223,14 @@ static int submit_piece(struct tally *t)
 	size_t file = q->files[q->first];
 	const struct file *f = &t->list.files[file];
 	uint64_t bytes = piece_bytes(t, f->size);
-	struct job job = { .files = 1, .piece = q->piece, .file = { file } };
+	struct job job = {.files = 1, .piece = q->piece, .file = {file}};
 	struct work_task task;
 
-	work_begin(&task, (struct work_head){
-		.type = WORK_PIECE,
-		.offset = q->piece * bytes,
-		.length = q->piece + 1 < f->pieces_count ? bytes : WORK_TO_END,
-	});
+	work_begin(&task, WORK_PIECE);
+	task.head.offset = q->piece * bytes;
+	task.head.length = bytes;
+	if (q->piece + 1 == f->pieces_count)
+		task.head.length = WORK_TO_END;
 	work_add_path(&task, f->path, f->path_len, path_flags(f));
 	if (++q->piece == f->pieces_count) {
 		q->piece = 0;
@@ -285,10 +286,8 @@ static uint64_t batch_files(const struct tally *t)
 
 static void begin_batch(struct tally *t)
 {
-	work_begin(&t->batch, (struct work_head){
-		.type = WORK_BATCH,
-		.length = batch_bytes(t),
-	});
+	work_begin(&t->batch, WORK_BATCH);
+	t->batch.head.length = batch_bytes(t);
 }
 
 static int add_to_batch(struct tally *t, size_t file)
@@ -404,7 +403,7 @@ int tally_open(struct tally *t, const struct tally_opts *opts)
 	unsigned jobs = opts->workers * JOBS_PER_WORKER;
 	int rc;
 
-	*t = (struct tally){ .opts = *opts };
+	*t = (struct tally){.opts = *opts};
 	rc = jobs_make(&t->jobs, jobs < JOBS_MAX ? jobs : JOBS_MAX);
 	if (rc < 0)
 		return rc;

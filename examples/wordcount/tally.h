@@ -15,7 +15,7 @@
 
 struct tally_opts {
 	unsigned workers; /* at least 1 */
-	uint64_t piece;   /* bytes; 0: chosen for each file */
+	uint64_t piece;	  /* bytes; 0: chosen for each file */
 	struct progress *progress;
 };
 
@@ -26,7 +26,7 @@ struct tally {
 	/* The rest is tally.c's. */
 	struct tally_opts opts;
 	struct jobs jobs;
-	struct job filling;     /* the batch that is being put together */
+	struct job filling; /* the batch that is being put together */
 	struct work_task batch;
 	struct tally_queue { /* files to be counted in pieces */
 		size_t *files;
@@ -37,7 +37,7 @@ struct tally {
 	bool all_found;
 	uint64_t regular;   /* regular files found */
 	uint64_t looked_at; /* those of them whose size is known */
-	uint64_t known;     /* sum of these sizes */
+	uint64_t known;	    /* sum of these sizes */
 	uint64_t counted;   /* bytes */
 };
 

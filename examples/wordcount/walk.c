@@ -30,7 +30,7 @@ struct level {
 	char *text;
 	struct entry *entries;
 	size_t count;
-	size_t next; /* entry to report next */
+	size_t next;	 /* entry to report next */
 	size_t path_len; /* of the directory, its last "/" included */
 };
 
@@ -66,12 +66,14 @@ static void *with_room(void *array, size_t *size, size_t count, size_t each)
 
 static int report(struct walk *w, enum walk_what what, int err)
 {
-	return w->fn(w->ctx, &(struct walk_step){
+	struct walk_step step = {
 		.what = what,
 		.path = w->path,
 		.len = w->path_len,
 		.err = err,
-	});
+	};
+
+	return w->fn(w->ctx, &step);
 }
 
 /* Put name behind the first len bytes of the path. */
@@ -107,14 +109,14 @@ static int type_of(DIR *dir, const struct dirent *d)
 		return DT_UNKNOWN;
 	if (fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return DT_REG;
-	return S_ISREG(st.st_mode) ? DT_REG :
-	       S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
+	if (S_ISREG(st.st_mode))
+		return DT_REG;
+	return S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
 }
 
 static bool is_dots(const char *name)
 {
-	return name[0] == '.' &&
-	       (!name[1] || (name[1] == '.' && !name[2]));
+	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
 /*
@@ -158,7 +160,7 @@ static int sort_names(struct level *l, size_t text_len)
 	if (!l->entries)
 		return -ENOMEM;
 	for (size_t i = 0; p < l->text + text_len; i++) {
-		l->entries[i] = (struct entry){ .name = p + 1, .dir = *p };
+		l->entries[i] = (struct entry){.name = p + 1, .dir = *p};
 		p += strlen(p + 1) + 2;
 		if (i && compare(&l->entries[i - 1], &l->entries[i]) > 0)
 			sorted = false;
@@ -202,7 +204,7 @@ static int enter(struct walk *w, int flags)
 		return -ENOMEM;
 	}
 	l = &w->levels[w->depth++];
-	*l = (struct level){ 0 };
+	*l = (struct level){0};
 	rc = fill_level(l, dir, &err);
 	closedir(dir);
 	if (rc == 0 && err)
@@ -223,7 +225,7 @@ static void leave(struct walk *w)
 
 int walk(const char *root, walk_fn *fn, void *ctx)
 {
-	struct walk w = { .fn = fn, .ctx = ctx };
+	struct walk w = {.fn = fn, .ctx = ctx};
 	int rc = set_path(&w, 0, root);
 
 	if (rc == 0)
@@ -239,8 +241,8 @@ int walk(const char *root, walk_fn *fn, void *ctx)
 		e = &l->entries[l->next++];
 		rc = set_path(&w, l->path_len, e->name);
 		if (rc == 0)
-			rc = e->dir ? enter(&w, O_NOFOLLOW) :
-				      report(&w, WALK_FILE, 0);
+			rc = e->dir ? enter(&w, O_NOFOLLOW)
+				    : report(&w, WALK_FILE, 0);
 	}
 	while (w.depth)
 		leave(&w);

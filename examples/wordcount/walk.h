@@ -21,8 +21,9 @@ enum walk_what {
 
 struct walk_step {
 	enum walk_what what;
-	const char *path; /* root, "/", names; good until the function returns */
-	size_t len;       /* of path; may be PATH_MAX or more */
+	const char
+		*path; /* root, "/", names; good until the function returns */
+	size_t len;    /* of path; may be PATH_MAX or more */
 	int err;
 };
 

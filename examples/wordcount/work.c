@@ -27,18 +27,17 @@ struct worker {
 	char path[PATH_MAX];
 };
 
-void work_begin(struct work_task *t, struct work_head head)
+void work_begin(struct work_task *t, enum work_type type)
 {
-	t->head = head;
-	t->head.paths = 0;
-	t->len = sizeof(head);
+	t->head = (struct work_head){.type = type};
+	t->len = sizeof(t->head);
 	t->last_len = 0;
 }
 
 bool work_add_path(struct work_task *t, const char *path, size_t len,
 		   uint32_t flags)
 {
-	struct work_path p = { .flags = flags };
+	struct work_path p = {.flags = flags};
 	size_t keep = 0, max = len < t->last_len ? len : t->last_len;
 
 	while (keep < max && path[keep] == t->last[keep])

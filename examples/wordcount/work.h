@@ -22,8 +22,8 @@
 
 #include <stdbool.h>
 
-#define WORK_BATCH_MAX 128
-#define WORK_TASK_BYTES (16 << 10)
+#define WORK_BATCH_MAX	  128
+#define WORK_TASK_BYTES	  (16 << 10)
 #define WORK_RESULT_BYTES (WORK_BATCH_MAX * sizeof(struct work_look))
 
 /* A path of PATH_MAX bytes or more is never sent. */
@@ -79,8 +79,8 @@ struct work_task {
 	size_t last_len;
 };
 
-/* Begin a task. */
-void work_begin(struct work_task *t, struct work_head head);
+/* Begin a task. Offset and length are the caller's to set. */
+void work_begin(struct work_task *t, enum work_type type);
 
 /*
  * Add a path of less than PATH_MAX bytes, which stays where it is until the
