@@ -83,6 +83,17 @@ static inline void fr__fence_sc(void)
 #endif
 }
 
+/* A full fence right behind a seq_cst read-modify-write or store of ours: on
+ * x86-64 those are fences already, and only the compiler is to be told. */
+static inline void fr__fence_behind_sc(void)
+{
+#if defined(__x86_64__)
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+#else
+	fr__fence_sc();
+#endif
+}
+
 /* Tell the CPU that this is a spin loop. */
 static inline void fr__pause(void)
 {

@@ -13,7 +13,9 @@
 struct fr__bell {
 	struct fr__slot *slot;
 	int mode; /* enum fr_wait_mode */
-	struct fr__a32 spin_ns; /* how long to spin: adapts */
+	struct fr__a32 spin_ns;     /* how long to spin: adapts */
+	struct fr__a32 yield_skip;  /* waits in which not to yield */
+	struct fr__a32 yield_after; /* so many after the next failure */
 	struct fr__a32 interrupted;
 	/* The arena's awake bits, a word for 64 slots, and our place in them. */
 	struct fr__a64 *awake;

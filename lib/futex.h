@@ -35,23 +35,18 @@ static inline int64_t fr__deadline(int64_t wait_ns)
 	return at;
 }
 
-static inline struct timespec fr__timespec(int64_t ns)
-{
-	return (struct timespec){ns / 1000000000, ns % 1000000000};
-}
-
 /*
- * Sleep while *word is value, until the deadline (CLOCK_MONOTONIC, ns).
+ * Sleep while *word is value, for at most ns nanoseconds (of CLOCK_MONOTONIC).
  * 0: woken, or the value had changed · -ETIMEDOUT · -EINTR.
  */
 static inline int fr__futex_wait(struct fr__a32 *word, uint32_t value,
-				 int64_t deadline_ns)
+				 int64_t ns)
 {
-	struct timespec ts = fr__timespec(deadline_ns);
+	struct timespec ts = {ns / 1000000000, ns % 1000000000};
 	int saved = errno, rc;
 
-	rc = (int)syscall(SYS_futex, &word->raw, FUTEX_WAIT_BITSET, value, &ts,
-			  NULL, FUTEX_BITSET_MATCH_ANY) == -1 ? -errno : 0;
+	rc = (int)syscall(SYS_futex, &word->raw, FUTEX_WAIT, value, &ts, NULL,
+			  0) == -1 ? -errno : 0;
 	errno = saved;
 	return rc == -EAGAIN ? 0 : rc;
 }

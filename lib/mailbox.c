@@ -393,8 +393,8 @@ void fr__mail_before_sleep(void *process)
 		return;
 	/* as [MAILBOX-3] */
 	fr__store_relaxed(&p->owes_look, 0);
-	/* as [BELL-2]: units FREE -> the look at the flag */
-	fr__fence_sc();
+	/* as [BELL-2]: units FREE -> the look at the flag; behind the mark */
+	fr__fence_behind_sc();
 	wake_one(p->arena, p->index, 0, p->arena->geo.slots);
 }
 
@@ -461,8 +461,6 @@ int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
 	};
 	int rc = fr__own(p);
 
-	if (rc == 0)
-		rc = fr__mail_ready(p);
 	if (rc == 0)
 		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
 	if (rc == -EAGAIN && p->reader.freed)

@@ -18,7 +18,7 @@ struct fr_process;
 enum fr_wait_mode {
 	/* Spin for a moment if that has helped lately, then sleep. */
 	FR_WAIT_ADAPTIVE,
-	/* Sleep at once: least CPU. */
+	/* Give the CPU away at once: no spinning, least CPU. */
 	FR_WAIT_SLEEP,
 	/* Never sleep: least latency, one core for itself. A signal alone does
 	 * not end such a wait; fr_interrupt() does. */
