@@ -94,6 +94,16 @@ static inline void fr__fence_behind_sc(void)
 #endif
 }
 
+/* Ask for a line that is to be written soon. */
+static inline void fr__prefetch_write(const void *p)
+{
+#if defined(__x86_64__) /* gcc uses it only if told that all CPUs have it */
+	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 /* Tell the CPU that this is a spin loop. */
 static inline void fr__pause(void)
 {

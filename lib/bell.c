@@ -206,7 +206,7 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns)
 	v = fr__load_acquire(word);
 	/* [BELL-2] seq_cst: mark set -> the last look; a fence, since what
 	 * ready() reads it reads with acquire. Pairs with [BELL-1], [BELL-3],
-	 * [RING-6], [RING-7] and [EVENT-2]. Without it: ringer and sleeper
+	 * [RING-6], [RING-7], [RING-19] and [EVENT-2]. Without it: ringer and sleeper
 	 * miss each other. */
 	fr__or_sc(waiting, w->marks);
 	if (b->before_sleep)

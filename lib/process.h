@@ -29,6 +29,7 @@ struct fr_process {
 	unsigned next_waiter; /* for room: where to look for one first */
 	struct fr__a32 room_threads; /* that wait for room just now */
 	struct fr__a32 owes_look; /* units were freed since the last look */
+	struct fr__a32 only_receives; /* has not sent since it last waited */
 	bool stashed;         /* a record was found and not given out yet */
 	unsigned stash_owner;
 	uint32_t stash_units;

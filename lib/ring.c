@@ -55,6 +55,7 @@
 #include <string.h>
 
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd */
+#define AHEAD 8 /* units that a producer asks for early */
 
 enum state {
 	CLAIMED = 1,
@@ -172,7 +173,7 @@ static bool catch_up(const struct fr__ring *r, uint64_t t)
 	uint64_t head;
 
 	/* [RING-4] acquire: tail -> the tags that it moved over. Pairs with
-	 * [RING-3]. Without it: see there. */
+	 * [RING-3] and [RING-19]. Without it: see there. */
 	if (fr__load_acquire(&r->ctl->tail) != t)
 		return true;
 	/* [RING-5] acquire: head -> is past any unit that we saw freed. Pairs
@@ -236,6 +237,9 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 			continue;
 		if (need == n) {
 			*position = t;
+			for (need = 0; need < n; need++)
+				fr__prefetch_write(
+					fr__ring_at(r, t + AHEAD + need));
 			return 0;
 		}
 		fr__ring_advance(r, t, need);
@@ -293,6 +297,25 @@ void fr__ring_publish(const struct fr__ring *r, unsigned owner,
 #endif
 }
 
+void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
+			   uint64_t position, uint32_t n, uint32_t all)
+{
+#ifdef FR_PLANT_RELAXED_READY
+	fr__ring_publish(r, owner, position, n);
+	fr__ring_advance(r, position, all);
+#else
+	/* [RING-18] release: record -> tag READY. Pairs with [RING-11]. Without
+	 * it: a torn record is read. */
+	fr__store_release(&fr__ring_at(r, position)->tag,
+			  tag(r, READY, owner, n, position));
+	/* [RING-19] seq_cst: as [RING-3] says; and with the fence behind it,
+	 * tag READY -> the look at the sleeper's mark, as [RING-7]. Pairs with
+	 * [RING-4] and [BELL-2]. Without it: as there. */
+	fr__cas_sc(&r->ctl->tail, &position, position + all);
+	fr__fence_behind_sc();
+#endif
+}
+
 void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 		     uint64_t position, uint32_t n)
 {
@@ -343,8 +366,8 @@ void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len)
 static inline uint64_t peek(const struct fr__ring *r, uint64_t position)
 {
 	/* [RING-11] acquire: tag READY -> header and body; DEAD -> whoever
-	 * held it writes no more. Pairs with [RING-7], [RING-12] and
-	 * [RING-15]. Without it: a torn record is read. */
+	 * held it writes no more. Pairs with [RING-7], [RING-12],
+	 * [RING-15] and [RING-18]. Without it: a torn record is read. */
 	return fr__load_acquire(&fr__ring_at(r, position)->tag);
 }
 

@@ -74,6 +74,9 @@ void fr__ring_prepare(const struct fr__ring *r, unsigned owner,
 /* READY, with the strength that looking for a sleeper afterwards needs. */
 void fr__ring_publish(const struct fr__ring *r, unsigned owner,
 		      uint64_t position, uint32_t n);
+/* The same and fr__ring_advance() over all of the claim, for less. */
+void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
+			   uint64_t position, uint32_t n, uint32_t all);
 void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 		     uint64_t position, uint32_t n);
 void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len);
