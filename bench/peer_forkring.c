@@ -69,7 +69,7 @@ static int end_join(struct trial *t, struct end *end, uint64_t *there)
 
 	if (rc < 0)
 		return rc;
-	rc = fr_type(end->self, "bench", (struct fr_type){0}, &end->type);
+	rc = fr_type_intern(end->self, "bench", (struct fr_type){0}, &end->type);
 	if (rc < 0)
 		return rc;
 	end->size = t->c->size;

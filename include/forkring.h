@@ -14,7 +14,9 @@
  *     NULL means all defaults.
  *   - Time limits are relative nanoseconds: 0 does not wait (-EAGAIN),
  *     FR_FOREVER (any negative) has no limit, else -ETIMEDOUT when it has
- *     passed. A signal handler that ran ends a sleeping wait with -EINTR.
+ *     passed. A signal handler that ran ends a sleeping wait with -EINTR; one
+ *     that calls fr_interrupt() ends any wait, also one that is about to
+ *     sleep.
  *   - Unless its comment says otherwise a call may be made by any thread of
  *     the process that owns the handle, and from no signal handler.
  *   - A handle made by fr_join() belongs to the process that joined: in a

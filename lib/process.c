@@ -90,17 +90,20 @@ static int take_free(const struct fr_arena *a, enum fr__slot_state to,
 	return rc;
 }
 
+#define LOCK_TRIES 10000 /* for one that is stopped just there */
+
 /* Take the slot that was reserved under this address. */
 static int take_reserved(const struct fr_arena *a, struct fr_addr reserved,
 			 uint32_t pid, uint32_t *generation)
 {
 	unsigned i = fr__addr_slot(reserved);
 	uint32_t g = fr__addr_generation(reserved);
+	unsigned tries;
 	uint64_t seen;
 
 	if (i >= a->geo.slots)
 		return -EINVAL;
-	for (;;) {
+	for (tries = 0;; tries++) {
 		int rc;
 
 		seen = state(&a->slots[i]);
@@ -110,7 +113,7 @@ static int take_reserved(const struct fr_arena *a, struct fr_addr reserved,
 		rc = fr__life_lock(a, i);
 		if (rc == 0)
 			break;
-		if (rc != -EAGAIN)
+		if (rc != -EAGAIN || tries == LOCK_TRIES)
 			return -ENOLCK;
 		/* A joiner that saw the slot free has the lock for a moment. */
 		sched_yield();

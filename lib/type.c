@@ -52,7 +52,7 @@ bool fr__type_valid(const struct fr_arena *a, struct fr_type type)
 	       fr__load_relaxed(&a->types[type.id - 1].hash) != 0;
 }
 
-int fr_type(struct fr_process *p, const char *name, struct fr_type parent,
+int fr_type_intern(struct fr_process *p, const char *name, struct fr_type parent,
 	    struct fr_type *ret)
 {
 	struct fr_arena *a = p->arena;

@@ -1557,7 +1557,7 @@ static int call_everything(void *ctx)
 	CHECK_RC(fr_process_name(p, fr_self(p), name), -ECHILD);
 	CHECK_RC(fr_process_pid(p, fr_self(p)), -ECHILD);
 
-	CHECK_RC(fr_type(p, "type", (struct fr_type){0}, &type), -ECHILD);
+	CHECK_RC(fr_type_intern(p, "type", (struct fr_type){0}, &type), -ECHILD);
 	CHECK_RC(fr_type_name(p, e->type, name), -ECHILD);
 	CHECK_RC(fr_send(p, fr_self(p), e->type, "x", 1, 0), -ECHILD);
 	CHECK_RC(fr_send_name(p, "parent", e->type, "x", 1, 0), -ECHILD);
@@ -1618,7 +1618,7 @@ static void begin_everything(struct everything *e, struct fr_arena *a)
 	assert_rc(fr_join(a, &(struct fr_join_opts){.name = "parent"}, &e->p),
 		  0);
 	assert_rc(fr_reserve(e->p, &e->reserved), 0);
-	assert_rc(fr_type(e->p, "type", (struct fr_type){0}, &e->type), 0);
+	assert_rc(fr_type_intern(e->p, "type", (struct fr_type){0}, &e->type), 0);
 	assert_rc(fr_handle(e->p, e->type, handled, NULL), 0);
 	assert_rc(fr_send(e->p, fr_self(e->p), e->type, "held", 4, 0), 0);
 	assert_rc(fr_receive(e->p, 0, &e->message), 0);

@@ -165,7 +165,7 @@ static void a_message_arrives_as_it_was_sent(void **state)
 	(void)state;
 	open_pair(&t, &small_arena);
 	receive_none(t.to);
-	assert_rc(fr_type(t.from, "greeting", NO_TYPE, &type), 0);
+	assert_rc(fr_type_intern(t.from, "greeting", NO_TYPE, &type), 0);
 	assert_rc(fr_send(t.from, fr_self(t.to), type, "hello", 5, 0), 0);
 	assert_rc(fr_receive(t.to, 0, &m), 0);
 	assert_int_equal(m.len, 5);
@@ -1393,7 +1393,7 @@ static struct fr_type type_of(struct fr_process *p, const char *name,
 {
 	struct fr_type type;
 
-	assert_rc(fr_type(p, name, parent, &type), 0);
+	assert_rc(fr_type_intern(p, name, parent, &type), 0);
 	return type;
 }
 
@@ -1540,7 +1540,7 @@ static int complain_to(void *ctx)
 	struct fr_addr me = fr_self(self);
 	struct fr_type type;
 
-	CHECK_RC(fr_type(self, "rumour", NO_TYPE, &type), 0);
+	CHECK_RC(fr_type_intern(self, "rumour", NO_TYPE, &type), 0);
 	CHECK(dup2(c->fd, STDERR_FILENO) == STDERR_FILENO);
 	CHECK_RC(fr_send(self, me, type, "", 0, 0), 0);
 	CHECK_RC(fr_send(self, me, NO_TYPE, "", 0, 0), 0);

@@ -1756,7 +1756,7 @@ static int run_threads(void *ctx)
 	int rc;
 
 	CHECK_RC(join_rc(c.arena, "p", &c.p), 0);
-	CHECK_RC(fr_type(c.p, "type", no_type, &c.type), 0);
+	CHECK_RC(fr_type_intern(c.p, "type", no_type, &c.type), 0);
 	m.type = c.type;
 	for (i = 0; i < 5; i++)
 		CHECK(pthread_create(&threads[i], NULL, lives[i], &c) == 0);
@@ -1827,7 +1827,7 @@ static int type_rc(struct fr_process *p, const char *name)
 {
 	struct fr_type t;
 
-	return fr_type(p, name, no_type, &t);
+	return fr_type_intern(p, name, no_type, &t);
 }
 
 static struct fr_type type(struct fr_process *p, const char *name,
@@ -1835,7 +1835,7 @@ static struct fr_type type(struct fr_process *p, const char *name,
 {
 	struct fr_type t;
 
-	assert_rc(fr_type(p, name, parent, &t), 0);
+	assert_rc(fr_type_intern(p, name, parent, &t), 0);
 	return t;
 }
 
@@ -1894,9 +1894,9 @@ static int intern_as_child(void *ctx)
 	struct fr_type type_;
 
 	CHECK_RC(join_rc(t->arena, NULL, &p), 0);
-	CHECK_RC(fr_type(p, "x", no_type, &type_), 0);
+	CHECK_RC(fr_type_intern(p, "x", no_type, &type_), 0);
 	CHECK(type_.id == t->x.id);
-	CHECK_RC(fr_type(p, "y", t->x, &t->y), 0);
+	CHECK_RC(fr_type_intern(p, "y", t->x, &t->y), 0);
 	fr_leave(p);
 	return 0;
 }
@@ -1931,7 +1931,7 @@ static int intern_many(void *ctx)
 	AWAIT(reached(&t->ready) == 4);
 	for (i = 0; i < 12; i++) {
 		snprintf(name, sizeof(name), "type %u", i);
-		CHECK_RC(fr_type(p, name, no_type, &made), 0);
+		CHECK_RC(fr_type_intern(p, name, no_type, &made), 0);
 		t->ids[mine][i] = made.id;
 	}
 	fr_leave(p);
@@ -2019,7 +2019,7 @@ static void a_second_parent_is_refused(void **state)
 	struct fr_type child = type(p, "child", x), ret = {4242};
 
 	(void)state;
-	assert_rc(fr_type(p, "child", y, &ret), -EEXIST);
+	assert_rc(fr_type_intern(p, "child", y, &ret), -EEXIST);
 	assert_int_equal(ret.id, 4242);
 	assert_int_equal(type(p, "child", x).id, child.id);
 	fr_leave(p);
@@ -2036,9 +2036,9 @@ static void a_parent_that_is_no_type_is_refused(void **state)
 	(void)state;
 	for (i = 2; i < 40; i++)
 		if (i != x.id)
-			assert_rc(fr_type(p, "y", (struct fr_type){i}, &ret),
+			assert_rc(fr_type_intern(p, "y", (struct fr_type){i}, &ret),
 				  -EINVAL);
-	assert_rc(fr_type(p, "y", (struct fr_type){UINT32_MAX}, &ret), -EINVAL);
+	assert_rc(fr_type_intern(p, "y", (struct fr_type){UINT32_MAX}, &ret), -EINVAL);
 	fr_leave(p);
 	fr_arena_detach(a);
 }
@@ -2050,7 +2050,7 @@ static void a_type_is_not_its_own_parent(void **state)
 	struct fr_type x = type(p, "x", no_type), ret = {4242};
 
 	(void)state;
-	assert_rc(fr_type(p, "x", x, &ret), -EINVAL);
+	assert_rc(fr_type_intern(p, "x", x, &ret), -EINVAL);
 	assert_int_equal(ret.id, 4242);
 	fr_leave(p);
 	fr_arena_detach(a);
@@ -2188,7 +2188,7 @@ static void the_exit_type_takes_no_parent(void **state)
 
 	(void)state;
 	assert_rc(fr_type_name(p, FR_TYPE_EXIT, name), 0);
-	assert_rc(fr_type(p, name, x, &ret), -EEXIST);
+	assert_rc(fr_type_intern(p, name, x, &ret), -EEXIST);
 	assert_int_equal(ret.id, 4242);
 	fr_leave(p);
 	fr_arena_detach(a);

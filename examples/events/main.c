@@ -41,7 +41,7 @@ static int work(struct fr_arena *arena)
 
 	if (rc < 0)
 		return 1;
-	fr_type(self, "job", (struct fr_type){0}, &type);
+	fr_type_intern(self, "job", (struct fr_type){0}, &type);
 	fr_handle(self, type, on_job, NULL);
 	rc = fr_run(self, NULL);
 	fr_leave(self);
@@ -107,7 +107,7 @@ int main(void)
 		_exit(work(arena));
 	rc = fr_join(arena, NULL, &self);
 	if (rc == 0)
-		rc = fr_type(self, "job", (struct fr_type){0}, &type);
+		rc = fr_type_intern(self, "job", (struct fr_type){0}, &type);
 	if (rc == 0)
 		rc = fr_wait_name(self, "worker", FR_FOREVER, &worker);
 	if (rc == 0)

@@ -67,8 +67,8 @@ static int live(struct fr_arena *arena, const char *me, const char *other)
 	rc = fr_join(arena, &opts, &self);
 	if (rc < 0)
 		return fail("join", rc);
-	fr_type(self, "greeting", (struct fr_type){0}, &talk.greeting);
-	fr_type(self, "answer", (struct fr_type){0}, &talk.answer);
+	fr_type_intern(self, "greeting", (struct fr_type){0}, &talk.greeting);
+	fr_type_intern(self, "answer", (struct fr_type){0}, &talk.answer);
 	fr_handle(self, talk.greeting, on_greeting, &talk);
 	fr_handle(self, talk.answer, on_answer, &talk);
 

@@ -56,7 +56,9 @@ struct fr_arena_opts {
  * -EINVAL a name or an option out of range · -ENAMETOOLONG · -EEXIST the name
  * is taken: attach to it, or unlink it first · -ENOSPC /dev/shm is full: make
  * mailboxes, cells or slots fewer, or /dev/shm larger · -EACCES no permission
- * there · -EMFILE, -ENFILE, -ENOMEM · -EOPNOTSUPP no O_TMPFILE there.
+ * there · -EMFILE, -ENFILE, -ENOMEM · -EROFS, -EOPNOTSUPP no new files, or no
+ * O_TMPFILE there · -ENOSYS the kernel is too old (MADV_WIPEONFORK). A nameless
+ * arena is bounded by memory, not by /dev/shm: do not ask for more than there is.
  */
 FR_API int fr_arena_create(const char *name, const struct fr_arena_opts *opts,
 			   struct fr_arena **ret);
@@ -85,7 +87,8 @@ FR_API int fr_arena_attach(const char *name, const struct fr_attach_opts *opts,
  * caller keeps fd; but while this process is joined, closing *any* descriptor
  * of the arena's file drops the lock that shows others that it lives.
  *
- * Errors as for fr_arena_attach(); -EBADF.
+ * Errors as for fr_arena_attach(), but that who passed the descriptor is trusted
+ * (never -EPERM, -ELOOP); -EBADF.
  */
 FR_API int fr_arena_attach_fd(int fd, struct fr_arena **ret);
 
@@ -99,7 +102,7 @@ FR_API void fr_arena_detach(struct fr_arena *arena);
 
 /*
  * Remove a name. Processes that are attached go on; nobody new can attach.
- * -EINVAL, -ENAMETOOLONG, -ENOENT, -EACCES, -EPERM.
+ * -EINVAL, -ENAMETOOLONG, -ENOENT, -EACCES, -EPERM · -EISDIR a directory is there.
  */
 FR_API int fr_arena_unlink(const char *name);
 
@@ -109,7 +112,7 @@ FR_API int fr_arena_fd(const struct fr_arena *arena);
 struct fr_arena_info {
 	size_t bytes;         /* of the whole arena */
 	unsigned slots;       /* in all */
-	unsigned joined;      /* slots held by processes now */
+	unsigned joined;      /* slots held or reserved now */
 	size_t mailbox_bytes; /* of each process */
 	size_t message_max;   /* largest message, bytes */
 	unsigned cells;       /* tasks outstanding per process */

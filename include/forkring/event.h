@@ -2,8 +2,8 @@
 /*
  * Events: wait here until another process says so there.
  *
- * A group holds N events (process-shared semaphores that exist before any
- * fork). One is reserved, its handle goes to another process in a message, that
+ * A group holds N events (semaphores shared by processes, made of futexes, there
+ * before any fork). One is reserved, its handle goes to another process in a message, that
  * one sets it, the reserver waits and gives it back:
  *
  *	FR_WITH_EVENT(self, group, ev, FR_FOREVER, &rc)
@@ -105,9 +105,9 @@ FR_API void fr_event_scope_end(struct fr_event_scope *scope);
 
 /*
  * The scope that reserves an event, waits for it at its end, and gives it back.
- * Inside it scope.event is the handle. *rc: the first error of the three (0:
- * the event was set). When nothing could be reserved the body does not run;
- * leaving by break or return gives the event back without waiting.
+ * Inside it scope.event is the handle. *rc: 0, or the error of reserving or
+ * waiting. When nothing could be reserved the body does not run; leaving by break
+ * or return gives the event back without waiting, and *rc is 0.
  */
 #define FR_WITH_EVENT(process, group, scope, wait_ns, rc)                      \
 	for (struct fr_event_scope scope                                       \

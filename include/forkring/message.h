@@ -37,12 +37,13 @@ struct fr_type {
  *
  * name: 1..FR_NAME_MAX bytes. -EINVAL, -ENAMETOOLONG a bad name or parent ·
  * -EEXIST it has another parent · -ENOSPC no room for more types (opts.types) ·
- * -ECHILD · -EBADMSG.
+ * -ECHILD.
  */
-FR_API int fr_type(struct fr_process *process, const char *name,
+FR_API int fr_type_intern(struct fr_process *process, const char *name,
 		   struct fr_type parent, struct fr_type *ret);
 
-/* Copy a type's name into name[FR_NAME_MAX + 1]. -ENOENT no such type. */
+/* Copy a type's name into name[FR_NAME_MAX + 1]. -ENOENT no such type ·
+ * -ECHILD. */
 FR_API int fr_type_name(struct fr_process *process, struct fr_type type,
 			char *name);
 

@@ -9,7 +9,7 @@ static int send_to_self(struct fr_process *self)
 {
 	struct fr_type greeting;
 	struct fr_message m;
-	int rc = fr_type(self, "greeting", (struct fr_type){0}, &greeting);
+	int rc = fr_type_intern(self, "greeting", (struct fr_type){0}, &greeting);
 
 	if (rc < 0)
 		return rc;

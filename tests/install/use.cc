@@ -33,7 +33,7 @@ try {
 	struct fr_type greeting; // as with stat(2), a call has that name too
 	fr_message m;
 
-	check(fr_type(self.handle, "greeting", {}, &greeting));
+	check(fr_type_intern(self.handle, "greeting", {}, &greeting));
 	check(fr_send(self.handle, fr_self(self.handle), greeting, "hello", 5, 0));
 	check(fr_receive(self.handle, 0, &m));
 	std::string body(static_cast<const char *>(m.body), m.len);
