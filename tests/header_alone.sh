@@ -1,4 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# header_alone.sh COMPILER [OPTION...] HEADER: it compiles with nothing before it.
-exec "$@" -Wall -Wextra -Werror -Wno-pragma-once-outside-header -fsyntax-only
+#
+# header_alone.sh HEADER COMPILER [OPTION...]: a source that includes nothing
+# else compiles without a warning.
+header=$1
+shift
+echo "#include \"$header\"" | "$@" -Wall -Wextra -Werror -fsyntax-only -
