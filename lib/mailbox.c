@@ -8,14 +8,14 @@
  *
  * A full mailbox: the sender marks ROOM on its own bell, sets the ring's room
  * flag, claims once more, and sleeps. The consumer looks at the flag after each
- * quarter of the ring that it has freed, when it has found the ring empty, and
+ * half of the ring that it has freed, when it has found the ring empty, and
  * before each sleep; then it wakes *one* who waits for room in it, in turn. That
- * one, when it has claimed or gives up, wakes the next if more than a quarter is
+ * one, when it has claimed or gives up, wakes the next if half of the ring is
  * free; if its record does not fit, it wakes one behind it and sleeps again. (To
  * wake all at once has the first one fill the ring and the others find nothing:
  * with 32 producers on two cores that was ten times slower.)
  *
- * So whoever sleeps for room sleeps beside a ring that is three quarters full,
+ * So whoever sleeps for room sleeps beside a ring that is half full at least,
  * and its consumer will look again; or somebody who was woken is on its way. No
  * size is preferred.
  *
@@ -35,7 +35,7 @@
 #include <string.h>
 
 /* Parts of a ring: who waits for room is woken when one is free. */
-#define ROOM_PARTS 4
+#define ROOM_PARTS 2
 /* Pauses (some 25 ns each) of a receiver that has found nothing. */
 #define GET_AHEAD 16
 
