@@ -221,6 +221,8 @@ static int collect(struct fr_farm *f, int64_t deadline, bool wait, bool lazy,
 			return rc;
 		if (rc != -EINTR && rc != -ETIMEDOUT && rc != -EAGAIN)
 			return rc;
+		if (!wait && !fr__supervisor_due(f->supervisor))
+			return -EAGAIN;
 		served = serve(f);
 		if (served < 0)
 			return served;

@@ -67,6 +67,8 @@ struct fr_supervisor {
 	int failure; /* -ECHILD once a child has failed for good */
 	bool stopping;
 	unsigned stops; /* how often everything was stopped */
+	uint32_t ends;  /* as counted when the children were looked at */
+	int64_t looked_ns;
 };
 
 static const int signals[] = {SIGINT, SIGTERM, SIGCHLD};
@@ -74,6 +76,7 @@ static const int signals[] = {SIGINT, SIGTERM, SIGCHLD};
 /* What the signal handlers may touch. */
 static struct fr_supervisor *current; /* set before they are in place */
 static struct fr__a32 asked; /* SIGINT and SIGTERM since open */
+static struct fr__a32 ends;  /* SIGCHLD since open */
 static struct sigaction old_int, old_term, old_chld;
 
 static struct sigaction *old_action(int signal)
@@ -96,10 +99,9 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 		raise(signal);
 		return;
 	}
-	if (signal != SIGCHLD)
-		/* [SUPERVISOR-1] relaxed: a count, read by the same thread or
-		 * after the wait that this interrupts. */
-		fr__add_relaxed(&asked, 1);
+	/* [SUPERVISOR-1] relaxed: counts, read by the same thread or after the
+	 * wait that this interrupts. */
+	fr__add_relaxed(signal == SIGCHLD ? &ends : &asked, 1);
 	fr_interrupt(s->process);
 	if (signal != SIGCHLD)
 		return;
@@ -165,6 +167,7 @@ int fr_supervisor_open(struct fr_process *process,
 	current = s;
 	/* as [SUPERVISOR-1] */
 	fr__store_relaxed(&asked, 0);
+	fr__store_relaxed(&ends, 0);
 	if (!s->opts.no_signals)
 		take_signals();
 	*ret = s;
@@ -369,6 +372,9 @@ static int reap(struct fr_supervisor *s)
 	struct child *c;
 	int status, running = 0;
 
+	/* as [SUPERVISOR-1]; before the look, so that none is missed */
+	s->ends = fr__load_relaxed(&ends);
+	s->looked_ns = fr__now_ns();
 	for (c = s->children; c; c = c->next) {
 		pid_t pid;
 
@@ -392,6 +398,13 @@ int fr_supervisor_poll(struct fr_supervisor *s)
 		return -ECHILD;
 	running = reap(s);
 	return s->failure ? s->failure : running;
+}
+
+bool fr__supervisor_due(const struct fr_supervisor *s)
+{
+	/* as [SUPERVISOR-1] */
+	return fr__load_relaxed(&ends) != s->ends ||
+	       fr__now_ns() - s->looked_ns >= FR__SLICE_NS;
 }
 
 bool fr_supervisor_interrupted(const struct fr_supervisor *s)
@@ -473,6 +486,10 @@ int fr_supervisor_run(struct fr_supervisor *s, const struct fr_run_opts *opts)
 	if (rc < 0)
 		return rc;
 	rc = fr_supervisor_start(s);
+	if (rc == 0) {
+		running = fr_supervisor_poll(s);
+		rc = running < 0 ? running : 0;
+	}
 	deadline = fr__deadline(opts->limit_ns > 0 ? opts->limit_ns
 						   : FR_FOREVER);
 	while (rc == 0 && running > 0 && !fr_supervisor_interrupted(s)) {

@@ -5,6 +5,11 @@
 
 #include <stdbool.h>
 
+struct fr_supervisor;
+
+/* Has a child ended since they were looked at, or is a look due anyway? */
+bool fr__supervisor_due(const struct fr_supervisor *s);
+
 /* The line on stderr about a child that failed; nothing for a normal end. */
 void fr__report(const char *name, int pid, int status, bool restarting);
 
