@@ -298,7 +298,7 @@ static int run(struct trial *t, enum role role, unsigned index)
 const struct peer peer_forkring = {
 	.name = "forkring",
 	.note = "everything at its default; single sends from a buffer, read "
-		"in place; survives the death of any process",
+		"in place",
 	.can = can,
 	.own_workers = true,
 	.open = open_arena,

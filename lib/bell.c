@@ -137,6 +137,8 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 
 	if (!poll && (b->mode == FR_WAIT_SLEEP || !room_to_spin(b)))
 		return 0;
+	if (poll && b->before_sleep)
+		b->before_sleep(b->ctx);
 	start = now = fr__now_ns();
 	do {
 		for (i = 0; i < 64; i++) {

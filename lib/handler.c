@@ -321,6 +321,9 @@ static int round_of(struct fr_process *p, const struct fr_run_opts *o,
 	int rc = 0;
 
 	if (o->action) {
+		/* Woken, perhaps for a task: the action may take its time. */
+		if (*slept)
+			fr__task_pass_on(p->arena);
 		rc = o->action(o->ctx, p);
 		busy = rc == FR_CONTINUE;
 		if (rc != FR_IDLE && rc != FR_CONTINUE)

@@ -84,7 +84,10 @@ struct fr__header {
 	 * a worker that was woken and has not looked at the task ring yet; it
 	 * will wake the next. 0: nobody. A hint that anybody may clear. */
 	struct fr__a32 waking;
-	char pad2[4096 - 256 - 4];
+	/* W: lazy collectors before they sleep; who rings them clears it. R: who
+	 * takes tasks. */
+	struct fr__a32 lazy;
+	char pad2[4096 - 256 - 8];
 };
 
 /* Slot state word: state (4 bits) | who (28) | generation (32). */

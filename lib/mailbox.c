@@ -89,7 +89,7 @@ static int wake_one(const struct fr_arena *a, unsigned mailbox, unsigned from,
 		if (!(fr__load_sc(&s->waiting) & FR__MARK_ROOM))
 			continue;
 		/* as [MAILBOX-4] */
-		of = fr__load_relaxed(&s->room_of);
+		of = fr__load_sc(&s->room_of);
 		if (of != 0 && of != mailbox + 1)
 			continue;
 		if (woken >= 0 || i >= count) {
@@ -97,7 +97,11 @@ static int wake_one(const struct fr_arena *a, unsigned mailbox, unsigned from,
 			fr__store_sc(&ring.ctl->room, 1);
 			break;
 		}
-		if (fr__bell_strike(&s->waiting, &s->bell, FR__MARK_ROOM))
+		/* as [MAILBOX-4]: it may wait elsewhere by now, and does so
+		 * somewhere if it has several threads; then it looks for
+		 * nothing, and is not the one. */
+		if (fr__bell_strike(&s->waiting, &s->bell, FR__MARK_ROOM) &&
+		    fr__load_sc(&s->room_of) == mailbox + 1)
 			woken = (int)slot;
 	}
 	return woken;
@@ -119,36 +123,53 @@ static void pass_on(const struct room_wait *w, bool all)
 static void arm_room(void *ctx, bool on)
 {
 	struct room_wait *w = ctx;
+
+	if (!on)
+		return;
+	/* [MAILBOX-1] seq_cst: our ROOM mark -> the flag -> the last look.
+	 * Pairs with [MAILBOX-2]. Without it: the consumer finds the flag and
+	 * not the mark, or neither. */
+	fr__store_sc(&w->ring.ctl->room, 1);
+	if (w->armed) /* woken, and it did not fit */
+		pass_on(w, false);
+	w->armed = true;
+}
+
+/* Before the first mark: say where we wait, and how many of us. */
+static void begin_waiting(struct room_wait *w)
+{
 	struct fr_process *p = w->p;
 	uint32_t mailbox = (uint32_t)(w->slot - p->arena->slots);
-	bool chosen = true;
 
-	if (on) {
-		if (!w->armed)
-			/* [MAILBOX-4] relaxed: stored before the flag, read
-			 * after it, [MAILBOX-1] and [MAILBOX-2]. */
-			fr__store_relaxed(
-				&p->slot->room_of,
-				fr__add_relaxed(&p->room_threads, 1) ? 0
-								 : mailbox + 1);
-		/* [MAILBOX-1] seq_cst: our ROOM mark -> the flag -> the last
-		 * look. Pairs with [MAILBOX-2]. Without it: the consumer finds
-		 * the flag and not the mark, or neither. */
-		fr__store_sc(&w->ring.ctl->room, 1);
-		if (w->armed) /* woken, and it did not fit */
-			pass_on(w, false);
-		w->armed = true;
+	/* [MAILBOX-4] seq_cst: counted -> which mailbox -> our mark; a second
+	 * thread is seen by this one or sees it. Pairs with [MAILBOX-4].
+	 * Without it: a waker takes us for one that waits elsewhere. */
+	if (fr__add_sc(&p->room_threads, 1) > 0) {
+		fr__store_sc(&p->slot->room_of, 0);
 		return;
 	}
-	if (!w->armed)
-		return;
-	w->armed = false;
-	/* as [MAILBOX-4] and [BELL-3]: our mark goes with us; if it is gone
-	 * already, it was us who were to be woken */
-	if (fr__add_relaxed(&p->room_threads, -1u) == 1)
+	fr__store_sc(&p->slot->room_of, mailbox + 1);
+	if (fr__load_sc(&p->room_threads) > 1)
+		fr__store_sc(&p->slot->room_of, 0);
+}
+
+/* Our mark goes with us, unless other threads wait under it; if it is gone
+ * already, it was us who were to be woken. */
+static void end_waiting(struct room_wait *w)
+{
+	struct fr_process *p = w->p;
+	bool chosen = true;
+
+	/* as [MAILBOX-4] and [BELL-3], to the end of this */
+	if (fr__add_sc(&p->room_threads, -1u) == 1) {
 		chosen = !(fr__and_sc(&p->slot->waiting, ~FR__MARK_ROOM) &
 			   FR__MARK_ROOM);
-	if (chosen)
+		/* as [MAILBOX-4]: one that came meanwhile may have lost its
+		 * mark to us */
+		if (fr__load_sc(&p->room_threads) > 0)
+			fr__bell_shake(&p->slot->bell);
+	}
+	if (w->armed && chosen)
 		pass_on(w, true);
 }
 
@@ -178,7 +199,11 @@ static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
 	if (rc == 0) {
 		if (w->slot == p->slot && wait_ns != 0)
 			return -EDEADLK;
+		if (wait_ns == 0)
+			return -EAGAIN;
+		begin_waiting(w);
 		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+		end_waiting(w);
 	}
 	return rc < 0 ? rc : 0;
 }
@@ -375,29 +400,43 @@ static void look_for_room_waiters(struct fr_process *p)
 
 	p->reader.freed = 0;
 	p->empty_looks = 0;
-	/* [MAILBOX-3] relaxed: set by the thread that receives; who sleeps in
-	 * another one at worst looks once too often. */
-	fr__store_relaxed(&p->owes_look, 0);
+	/* [MAILBOX-3] release: units FREE -> the look that is owed. Pairs with
+	 * [MAILBOX-6]. Without it: another thread pays it before they are. */
+	fr__store_release(&p->owes_look, 0);
 	/* as [BELL-2]: units FREE -> the look at the flag */
 	fr__fence_sc();
 	woken = wake_one(p->arena, p->index, p->next_waiter,
 			 p->arena->geo.slots);
 	if (woken >= 0)
 		p->next_waiter = (unsigned)woken + 1;
+	/* as [MAILBOX-2]: there are more, and that one may pass on to nobody */
+	if (fr__load_sc(&p->mailbox.ctl->room))
+		/* as [MAILBOX-3] */
+		fr__store_release(&p->owes_look, 1);
 }
 
 void fr__mail_before_sleep(void *process)
 {
 	struct fr_process *p = process;
 
-	/* as [MAILBOX-3] */
-	if (!fr__load_relaxed(&p->owes_look))
+	/* [MAILBOX-6] seq_cst: the look is taken over, by the thread that
+	 * sleeps, from the one that receives -> the look at the flag. Pairs
+	 * with [MAILBOX-3]. Without it: see there. */
+	if (!fr__load_sc(&p->owes_look) || !fr__swap_sc(&p->owes_look, 0))
 		return;
-	/* as [MAILBOX-3] */
-	fr__store_relaxed(&p->owes_look, 0);
-	/* as [BELL-2]: units FREE -> the look at the flag; behind the mark */
+	/* as [BELL-2]: units FREE -> the look at the flag */
 	fr__fence_behind_sc();
 	wake_one(p->arena, p->index, 0, p->arena->geo.slots);
+}
+
+/* Units were freed: look at once if they are many, else before the next sleep. */
+static void owe_look(struct fr_process *p)
+{
+	if (p->reader.freed > p->mailbox.mask / ROOM_PARTS)
+		look_for_room_waiters(p);
+	else
+		/* as [MAILBOX-3] */
+		fr__store_release(&p->owes_look, 1);
 }
 
 /* Find the next record that is for us, and stash it. */
@@ -414,6 +453,8 @@ int fr__mail_ready(struct fr_process *p)
 		if (rc < 0)
 			return rc;
 		if (rc == 0) {
+			if (p->reader.freed)
+				owe_look(p);
 			if (p->reader.freed && ++p->empty_looks > 32)
 				look_for_room_waiters(p);
 			return 0;
@@ -530,8 +571,5 @@ void fr_release_batch(struct fr_process *p, struct fr_message *messages,
 		}
 		fr__ring_release_run(&p->mailbox, &p->reader, positions, n);
 	}
-	/* as [MAILBOX-3] */
-	fr__store_relaxed(&p->owes_look, 1);
-	if (p->reader.freed > p->mailbox.mask / ROOM_PARTS)
-		look_for_room_waiters(p);
+	owe_look(p);
 }

@@ -261,11 +261,20 @@ static uint32_t free_run(const struct fr__ring *r, uint64_t position,
 
 uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most)
 {
-	/* as [RING-4] */
-	uint64_t t = fr__load_acquire(&r->ctl->tail);
-	uint32_t room = room_at(r, t);
-	uint32_t run = free_run(r, t, most < room ? most : room), behind = 0;
+	/* as [RING-4] and [RING-5] */
+	uint64_t t = fr__load_acquire(&r->ctl->tail), plain;
+	uint64_t head = fr__load_acquire(&r->ctl->head), end;
+	uint32_t room, run, behind = 0;
 
+	/* Tail may lag: over claims that have not moved it yet, ours too. */
+	t = before(t, head) ? head : t;
+	for (end = t + r->mask + 1; before(t, end); t += units_of(plain)) {
+		plain = look(r, t) ^ r->secret;
+		if (!is_record(r, plain, t))
+			break;
+	}
+	room = room_at(r, t);
+	run = free_run(r, t, most < room ? most : room);
 	if (run == room && run < most) /* or behind a pad */
 		behind = free_run(r, t + room, most);
 	return run > behind ? run : behind;
@@ -631,8 +640,7 @@ void fr__ring_mend(const struct fr__ring *r)
 		for (q = p; before(q, end); q++)
 			if (look(r, q) != free_tag(r, lap_of(r, q)))
 				break;
-	} while (q != p && before(p, end) &&
-		 look(r, p) != free_tag(r, lap_of(r, p)));
+	} while (before(p, end) && is_record(r, look(r, p) ^ r->secret, p));
 	/* q: the first that is not free, a header; nobody can claim past it. */
 	while (before(q, end)) {
 		uint64_t old = q - r->mask - 1;

@@ -387,17 +387,48 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 
 #define BATCH 16 /* results that are worth waking a lazy collector for */
 
-/* A result is there: ring for who waits for any; for who only wants its cells
- * back when a batch is there, or when the workers run out of tasks. */
-static void ring_submitter(const struct fr_arena *a, struct fr__slot *s,
-			   uint64_t bits)
+/* The task ring may have run dry: that is what lazy collectors wait for. */
+static void ring_if_dry(const struct fr_arena *a)
 {
+	struct fr__a32 *lazy = &a->header->lazy;
+
+	/* [TASK-14] seq_cst: entry taken -> the look for lazy ones; their flag
+	 * -> their marks. Pairs with [TASK-15]. Without it: one sleeps on while
+	 * the workers have nothing to do. */
+	if (fr__load_sc(lazy) && !fr__taskring_any(&a->tasks) &&
+	    fr__swap_sc(lazy, 0))
+		fr__ring_all(a, FR__MARK_CELLS);
+}
+
+static void lazy_arm(void *ctx, bool on)
+{
+	struct fr_process *p = ctx;
+
+	if (on)
+		/* [TASK-15] seq_cst: our mark -> the flag -> the last look.
+		 * Pairs with [TASK-14]. Without it: see there. */
+		fr__store_sc(&p->arena->header->lazy, 1);
+}
+
+/* A result is there: ring for who waits for any; for who only wants its cells
+ * back when a batch is there (half of its cells, if they are few). */
+static void ring_submitter(const struct fr_arena *a, unsigned slot)
+{
+	struct fr__slot *s = &a->slots[slot];
+	uint32_t cells = fr__cells_of(a, slot), i;
+	unsigned there = 0;
+
 	fr__bell_ring(s, FR__MARK_RESULT);
 	/* as [BELL-1] */
-	if ((fr__load_sc(&s->waiting) & FR__MARK_CELLS) &&
-	    (__builtin_popcountll(bits) >= BATCH ||
-	     !fr__taskring_any(&a->tasks)))
+	if (!(fr__load_sc(&s->waiting) & FR__MARK_CELLS))
+		return;
+	for (i = 0; i < (cells + 63) / 64; i++)
+		/* as [TASK-9] */
+		there += (unsigned)__builtin_popcountll(
+			fr__load_sc(&fr__done(a, slot)[i]));
+	if (there >= BATCH || there * 2 >= cells)
 		fr__bell_strike(&s->waiting, &s->bell, FR__MARK_CELLS);
+	ring_if_dry(a);
 }
 
 /* Say that a cell is DONE: to its submitter, or free it if that is gone. from
@@ -409,17 +440,16 @@ static void tell(const struct fr_arena *a, uint32_t cell, uint64_t done,
 	unsigned slot = fr__slot_of_cell(a, cell);
 	uint32_t i = cell - fr__first_cell(a, slot);
 
-	uint64_t bit = UINT64_C(1) << i % 64, bits;
 
 	/* [TASK-7] seq_cst: DONE -> the bit -> the look at its mark. Pairs with
 	 * [TASK-9]. Without it: a result is there and its submitter sleeps. */
-	bits = fr__or_sc(&fr__done(a, slot)[i / 64], bit) | bit;
+	fr__or_sc(&fr__done(a, slot)[i / 64], UINT64_C(1) << i % 64);
 	/* [TASK-8] seq_cst: see [TASK-3]. Pairs with [TASK-3] and
 	 * [PROCESS-2]. Without it: see there. */
 	if (fr__addr_slot(from) == slot &&
 	    fr__slot_is(fr__load_sc(&a->slots[slot].state),
 			fr__addr_generation(from)))
-		ring_submitter(a, &a->slots[slot], bits);
+		ring_submitter(a, slot);
 	else
 		step(c, done, cell_word(generation_of(done), 0, FR__CELL_FREE,
 					0, 0));
@@ -468,6 +498,9 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 	if (i >= p->cells)
 		return -EBADMSG;
 	word = look(c);
+	/* Of the slot's last holder: who finished it frees it. */
+	if (state_of(word) == FR__CELL_DONE && c->from != fr_self(p).id)
+		return 0;
 	if (state_of(word) != FR__CELL_DONE ||
 	    !step(c, word, cell_word(generation_of(word), attempt_of(word),
 				     FR__CELL_HELD, p->index,
@@ -496,6 +529,7 @@ int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
 	struct fr__wait wait = {
 		.marks = lazy ? FR__MARK_CELLS : FR__MARK_RESULT,
 		.ready = result_ready,
+		.arm = lazy ? lazy_arm : NULL,
 		.ctx = p,
 	};
 	int64_t deadline = wait_ns > 0 ? fr__deadline(wait_ns) : 0;
@@ -594,17 +628,6 @@ unsigned fr_outstanding(const struct fr_process *p)
 
 /* ---- the worker ---- */
 
-/* The ring may be dry now: does this task's submitter wait for that? */
-static void ring_if_dry(const struct fr_arena *a, uint32_t cell)
-{
-	struct fr__slot *s = &a->slots[fr__slot_of_cell(a, cell)];
-
-	/* as [BELL-1] */
-	if ((fr__load_sc(&s->waiting) & FR__MARK_CELLS) &&
-	    !fr__taskring_any(&a->tasks))
-		fr__bell_strike(&s->waiting, &s->bell, FR__MARK_CELLS);
-}
-
 /* Take one task that is really there: 1, 0 none, -EBADMSG. */
 static int take_one(struct fr_process *p, struct fr_task *task,
 		    struct fr_reply *reply)
@@ -617,6 +640,8 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 
 	do {
 		rc = fr__taskring_take(&a->tasks, &p->slot->taking, &cell, &g);
+		if (rc == 0)
+			ring_if_dry(a); /* perhaps only by dropping entries */
 		if (rc <= 0)
 			return rc;
 		if (cell >= fr__cells(a))
@@ -629,7 +654,7 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 		/* Else cancelled, or a doubled entry. */
 	} while (!counts(a, cell, g) || !step(c, word, p->in_hand_state));
 	p->in_hand = cell + 1;
-	ring_if_dry(a, cell);
+	ring_if_dry(a);
 	*reply = (struct fr_reply){
 		.data = fr__cell_result(a, c), .max = a->geo.result_max,
 	};

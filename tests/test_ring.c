@@ -515,6 +515,57 @@ static void a_batch_arrives_whole(void **state)
 	sound(&f);
 }
 
+static void room_is_seen_behind_a_claim_that_has_not_moved_tail(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start_at(&f, 0);
+	assert_int_equal(fr__ring_room(&f.ring, UNITS), UNITS);
+	claim(&f, 1, 3);
+	assert_true(f.ctl.tail.raw == 0);
+	assert_int_equal(fr__ring_room(&f.ring, UNITS), UNITS - 3);
+	assert_int_equal(fr__ring_room(&f.ring, 10), 10);
+	start_at(&f, UNITS - 4); /* the larger of both sides of the lap's end */
+	assert_int_equal(fr__ring_room(&f.ring, UNITS / 2), UNITS / 2);
+}
+
+/* A consumer died when it had published head, and freed some of the units. */
+static void mending_frees_what_a_dead_consumer_had_begun_to_free(void **state)
+{
+	struct fixture f;
+	unsigned freed, i;
+
+	(void)state;
+	for (freed = 0; freed <= 4; freed++) {
+		start_at(&f, UNITS - 5);
+		assert_int_equal(put(&f, 1, 8, 1), 0);    /* 1 unit */
+		assert_int_equal(put(&f, 1, 150, 2), 0);  /* 3 units */
+		assert_int_equal(put(&f, 1, 8, 3), 0);
+		assert_int_equal(put(&f, 1, 8, 4), 0);    /* stays */
+		if (freed > 0) { /* the first record, and the second's rear */
+			struct fr__reader copy = f.reader;
+			uint64_t at;
+			unsigned who;
+
+			fr__ring_next(&f.ring, &copy, &at, &who);
+			fr__ring_release(&f.ring, &copy, at);
+			for (i = 1; i < freed && i < 3; i++)
+				fr__ring_at(&f.ring, UNITS - 4 + 3 - i)->tag =
+					fr__ring_at(&f.ring, UNITS - 5)->tag;
+		}
+		f.ctl.head.raw = UNITS;
+		fr__ring_mend(&f.ring);
+		fr__reader_init(&f.reader, &f.ring);
+		sound(&f);
+		get(&f, 1, 8, 4);
+		for (i = 0; i < UNITS; i++)
+			assert_int_equal(put(&f, 2, 8, 5), 0);
+		fr__ring_drain(&f.ring);
+		sound(&f);
+	}
+}
+
 static void payload_that_looks_like_tags_misleads_nobody(void **state)
 {
 	struct fixture f;
@@ -768,6 +819,8 @@ int main(void)
 		TEST(tail_is_caught_up_at_the_lap_border),
 		TEST(the_dead_owners_claims_are_buried_and_no_others),
 		TEST(a_batch_arrives_whole),
+		TEST(room_is_seen_behind_a_claim_that_has_not_moved_tail),
+		TEST(mending_frees_what_a_dead_consumer_had_begun_to_free),
 		TEST(payload_that_looks_like_tags_misleads_nobody),
 		TEST(a_damaged_tag_ends_in_an_error),
 		TEST(the_next_consumer_goes_on_where_the_last_one_was),

@@ -824,6 +824,44 @@ static void a_task_in_work_outlives_its_submitter(void **state)
 	close_room(&t);
 }
 
+/* A worker that has finished a task and told, and not looked yet whether its
+ * submitter is still there. */
+static void a_result_of_the_last_holder_is_not_taken_for_an_own_one(void **state)
+{
+	struct fr_reply reply;
+	struct fr_result r;
+	struct fr_task task;
+	struct fr__cell *c;
+	uint64_t taken;
+	uint32_t cell;
+	struct room t;
+
+	(void)state;
+	open_room(&t, &small_arena);
+	cell = (uint32_t)submitted(t.boss, 1).id;
+	take(t.worker, 1, &task, &reply);
+	change_boss(&t);
+	submitted(t.boss, 2);
+	c = fr__arena_cell(fr_process_arena(t.boss), cell);
+	taken = fr__load_sc(&c->state);
+	fr__store_sc(&c->state,
+		     (taken & ~(UINT64_C(0xf) << 20)) |
+			     (uint64_t)FR__CELL_DONE << 20 | FR_TASK_DONE);
+	fr__or_sc(fr__done(fr_process_arena(t.boss),
+			   fr__slot_of_cell(fr_process_arena(t.boss), cell)),
+		  UINT64_C(1) << (cell - t.boss->first_cell));
+	assert_rc(fr_collect(t.boss, 0, &r), -EAGAIN);
+	assert_rc(fr_outstanding(t.boss), 1);
+	fr__store_sc(&c->state, taken);
+	complete(t.worker, &task, &reply, 0);
+	work(t.worker, 2);
+	assert_rc(fr_collect(t.boss, 0, &r), 0);
+	assert_int_equal(number(r.data), ~2u);
+	fr_result_release(t.boss, &r);
+	all_cells_work(t.boss, t.worker, CELLS);
+	close_room(&t);
+}
+
 static void finished_and_held_results_go_with_their_submitter(void **state)
 {
 	struct fr_result r;
@@ -1621,6 +1659,7 @@ int main(void)
 		TEST(tasks_of_those_who_left_do_not_use_the_queue_up),
 		TEST(queued_tasks_go_with_their_submitter),
 		TEST(a_task_in_work_outlives_its_submitter),
+		TEST(a_result_of_the_last_holder_is_not_taken_for_an_own_one),
 		TEST(finished_and_held_results_go_with_their_submitter),
 		TEST(a_worker_that_leaves_gives_its_task_a_result),
 		TEST(a_submit_wakes_a_sleeping_worker),
