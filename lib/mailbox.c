@@ -113,9 +113,7 @@ static void pass_on(const struct room_wait *w, bool all)
 {
 	unsigned slots = w->p->arena->geo.slots, from = w->p->index + 1;
 
-	uint32_t much = (uint32_t)(w->ring.mask + 1) / ROOM_PARTS;
-
-	if (fr__ring_room(&w->ring, much) == much)
+	if (fr__ring_free_units(&w->ring) > w->ring.mask / ROOM_PARTS)
 		wake_one(w->p->arena, (unsigned)(w->slot - w->p->arena->slots),
 			 from, all ? slots : slots - from);
 }

@@ -259,20 +259,37 @@ static uint32_t free_run(const struct fr__ring *r, uint64_t position,
 	return run;
 }
 
-uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most)
+/* The end of what is claimed: tail may lag, over claims that have not moved it
+ * yet, our own too. *head: read behind it. */
+static uint64_t find_end(const struct fr__ring *r, uint64_t *head)
 {
-	/* as [RING-4] and [RING-5] */
-	uint64_t t = fr__load_acquire(&r->ctl->tail), plain;
-	uint64_t head = fr__load_acquire(&r->ctl->head), end;
-	uint32_t room, run, behind = 0;
+	/* as [RING-4] */
+	uint64_t t = fr__load_acquire(&r->ctl->tail), plain, end;
 
-	/* Tail may lag: over claims that have not moved it yet, ours too. */
-	t = before(t, head) ? head : t;
+	/* as [RING-5] */
+	*head = fr__load_acquire(&r->ctl->head);
+	t = before(t, *head) ? *head : t;
 	for (end = t + r->mask + 1; before(t, end); t += units_of(plain)) {
 		plain = look(r, t) ^ r->secret;
 		if (!is_record(r, plain, t))
 			break;
 	}
+	return t;
+}
+
+uint32_t fr__ring_free_units(const struct fr__ring *r)
+{
+	uint64_t head, end = find_end(r, &head);
+	uint64_t used = end - head;
+
+	return used <= r->mask ? (uint32_t)(r->mask + 1 - used) : 0;
+}
+
+uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most)
+{
+	uint64_t head, t = find_end(r, &head);
+	uint32_t room, run, behind = 0;
+
 	room = room_at(r, t);
 	run = free_run(r, t, most < room ? most : room);
 	if (run == room && run < most) /* or behind a pad */

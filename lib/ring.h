@@ -96,6 +96,9 @@ int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 
 /* How many units could be claimed at once now, up to `most`. Only a look. */
 uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most);
+/* How many units are free or being freed, wherever: cheap, and old when it is
+ * read. */
+uint32_t fr__ring_free_units(const struct fr__ring *r);
 
 /* The consumer is gone, and nobody is in its place: free what it had begun to
  * free, and take out all that is there. */

@@ -525,6 +525,7 @@ static void room_is_seen_behind_a_claim_that_has_not_moved_tail(void **state)
 	claim(&f, 1, 3);
 	assert_true(f.ctl.tail.raw == 0);
 	assert_int_equal(fr__ring_room(&f.ring, UNITS), UNITS - 3);
+	assert_int_equal(fr__ring_free_units(&f.ring), UNITS - 3);
 	assert_int_equal(fr__ring_room(&f.ring, 10), 10);
 	start_at(&f, UNITS - 4); /* the larger of both sides of the lap's end */
 	assert_int_equal(fr__ring_room(&f.ring, UNITS / 2), UNITS / 2);
