@@ -477,34 +477,36 @@ void fr_supervisor_stop(struct fr_supervisor *s)
 int fr_supervisor_run(struct fr_supervisor *s, const struct fr_run_opts *opts)
 {
 	static const struct fr_run_opts defaults;
-	int64_t deadline, now;
-	int rc = fr__own(s->process), running = 1;
+	int64_t deadline, now, slice;
+	int rc = fr__own(s->process), running;
+	bool first = true;
 
 	opts = opts ? opts : &defaults;
 	if (rc == 0 && (opts->limit_ns < 0 || (opts->tasks && !opts->tasks->run)))
 		rc = -EINVAL;
 	if (rc < 0)
 		return rc;
-	rc = fr_supervisor_start(s);
-	if (rc == 0) {
-		running = fr_supervisor_poll(s);
-		rc = running < 0 ? running : 0;
-	}
 	deadline = fr__deadline(opts->limit_ns > 0 ? opts->limit_ns
 						   : FR_FOREVER);
-	while (rc == 0 && running > 0 && !fr_supervisor_interrupted(s)) {
-		now = fr__now_ns();
-		if (now >= deadline)
-			break;
-		rc = fr__run(s->process, opts,
-			     deadline - now < FR__SLICE_NS
-				     ? deadline
-				     : now + FR__SLICE_NS);
-		if (rc == FR__TIME_UP || rc == -EINTR)
-			rc = 0;
+	rc = fr_supervisor_start(s);
+	/* One round at least, though the children may have ended already: main's
+	 * action may describe others. */
+	while (rc == 0) {
 		running = fr_supervisor_poll(s);
 		if (running < 0)
 			rc = running;
+		if (rc < 0 || (running == 0 && !first) ||
+		    fr_supervisor_interrupted(s))
+			break;
+		now = fr__now_ns();
+		if (now >= deadline)
+			break;
+		slice = running > 0 ? FR__SLICE_NS : 0;
+		rc = fr__run(s->process, opts,
+			     deadline - now < slice ? deadline : now + slice);
+		if (rc == FR__TIME_UP || rc == -EINTR)
+			rc = 0;
+		first = false;
 	}
 	stop(s, opts);
 	return rc < 0 ? rc : 0;
