@@ -343,6 +343,7 @@ int fr_claim(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	if (rc < 0)
 		return rc;
 	fr__ring_advance(&w.ring, w.position, w.units);
+	fr__ring_clear_tags(&w.ring, w.position, w.units);
 	ret->body = write_head(&w, w.position, type, len)->body;
 	ret->len = len;
 	ret->priv[0] = w.position;

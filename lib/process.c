@@ -13,7 +13,8 @@
  * A joiner takes the slot's record lock first, and only then CASes the state: a
  * half-joined process is attributable and never looks dead.
  *
- * Only the receiver's mailbox ring outlives its holder: what is still in it is
+ * Only the mailbox's ring outlives its holder. Who frees the slot takes out what
+ * is there; what late senders put into it, who had looked at the state before, is
  * dropped by the next holder, by generation.
  *
  * A death leaves: before the CAS to JOINING nothing (the lock goes with the

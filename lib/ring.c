@@ -11,14 +11,15 @@
  *	                     constant, with a state that no record has
  *	state,owner,n,lap    a record: CLAIMED, READY, HELD, DONE or DEAD
  *
- * all XOR the arena's secret, so that no payload looks like FREE.
+ * all XOR the arena's secret, so that no payload looks like FREE. (An in-place
+ * claim clears the old tags under its payload: nobody can send one on.)
  *
  * Produce						Consume (one only)
  *  t = tail; unit t FREE(lap)?				 tag at next READY? use it
  *  units t+1..t+n-1 FREE(lap)?				 CLAIMED? remember it, pass
  *  CAS tag t FREE -> CLAIMED(owner,n)			  over all of that owner
  *  write header and body				 release: publish head,
- *  swap tag -> READY					  units n-1..1 -> FREE(lap+1)
+ *  tag -> READY					  units n-1..1 -> FREE(lap+1)
  *  CAS tail t -> t+n					  then unit 0 -> FREE(lap+1)
  *
  * The CAS takes the place and says who took it in one step, so a claim whose
@@ -385,6 +386,13 @@ void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len)
 	if (len > 0) /* body may be NULL then */
 		memcpy(rec->body, body, len);
 #endif
+}
+
+void fr__ring_clear_tags(const struct fr__ring *r, uint64_t position, uint32_t n)
+{
+	while (--n > 0)
+		/* as [RING-13] */
+		fr__store_relaxed(&fr__ring_at(r, position + n)->tag, 0);
 }
 
 /* ---- the consumer ---- */

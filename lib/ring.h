@@ -79,6 +79,9 @@ void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
 			   uint64_t position, uint32_t n, uint32_t all);
 void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 		     uint64_t position, uint32_t n);
+/* The tags of free units inside a claim of n units: not for who reads it. */
+void fr__ring_clear_tags(const struct fr__ring *r, uint64_t position,
+			 uint32_t n);
 void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len);
 
 /*

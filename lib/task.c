@@ -24,9 +24,15 @@
  *    clear it, ring its bell	 set the done bit, ring
  *
  * Idle workers: a bit per slot. A worker sets its bit after its mark and before
- * its last look. Who pushes clears one bit and rings that bell. Who was rung
- * and takes a task wakes another if there are more tasks, and so does who goes
- * away without taking; so one task never waits while a worker sleeps.
+ * its last look. Who pushes clears one bit and rings that bell, unless another
+ * worker was woken and is on its way (header.waking): that one clears the word,
+ * takes a task, and wakes the next if there are more; who finds none clears the
+ * word before its last look, and who goes away without taking passes on. So no
+ * task waits while a worker sleeps, and pushing many wakes one.
+ *
+ * Lazy collectors (a farm's main that wants cells back, not results): marked
+ * CELLS, with a flag in the header; rung when a batch of results is there, or by
+ * whoever finds the task ring dry.
  *
  * At every instruction a task is queued, in a worker's hands, or done. A death
  * leaves
