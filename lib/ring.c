@@ -56,7 +56,11 @@
 #include <string.h>
 
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd */
-#define AHEAD 8 /* units that a producer asks for early */
+/* Before it writes a record of LONG units or more a producer asks for the lines of
+ * the next, AHEAD units on. For short ones that takes lines from producers on
+ * other CPUs. */
+#define AHEAD 8
+#define LONG 4
 
 enum state {
 	CLAIMED = 1,
@@ -200,6 +204,12 @@ static inline bool all_free(const struct fr__ring *r, uint64_t position,
 	return true;
 }
 
+static void ask_early(const struct fr__ring *r, uint64_t position, uint32_t n)
+{
+	while (n-- > 0)
+		fr__prefetch_write(fr__ring_at(r, position + n));
+}
+
 int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 		   uint64_t *position)
 {
@@ -238,9 +248,8 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 			continue;
 		if (need == n) {
 			*position = t;
-			for (need = 0; need < n; need++)
-				fr__prefetch_write(
-					fr__ring_at(r, t + AHEAD + need));
+			if (n >= LONG)
+				ask_early(r, t + AHEAD, n);
 			return 0;
 		}
 		fr__ring_advance(r, t, need);
