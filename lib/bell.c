@@ -137,8 +137,6 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 
 	if (!poll && (b->mode == FR_WAIT_SLEEP || !room_to_spin(b)))
 		return 0;
-	if (poll && b->before_sleep)
-		b->before_sleep(b->ctx);
 	start = now = fr__now_ns();
 	do {
 		for (i = 0; i < 64; i++) {
@@ -149,6 +147,8 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 		}
 		if (poll && interrupted(b))
 			return -EINTR;
+		if (poll && b->before_sleep) /* it never sleeps */
+			b->before_sleep(b->ctx);
 		now = fr__now_ns();
 	} while (now < until && (poll || now - start < budget));
 	if (!poll)
@@ -211,8 +211,6 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns)
 	 * [RING-6], [RING-7], [RING-19] and [EVENT-2]. Without it: ringer and sleeper
 	 * miss each other. */
 	fr__or_sc(waiting, w->marks);
-	if (b->before_sleep)
-		b->before_sleep(b->ctx);
 	if (w->arm)
 		w->arm(w->ctx, true);
 	/* as [BELL-2]; what arm() stored last it stored seq_cst, too */
@@ -222,6 +220,9 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns)
 		rc = -EINTR;
 	if (rc != 0)
 		return rc;
+	/* Behind the last look, since that may free units. */
+	if (b->before_sleep)
+		b->before_sleep(b->ctx);
 	fr__bell_awake(b, false);
 	rc = fr__futex_wait(word, v, ns);
 	fr__bell_awake(b, true);

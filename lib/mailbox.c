@@ -107,13 +107,15 @@ static int wake_one(const struct fr_arena *a, unsigned mailbox, unsigned from,
 	return woken;
 }
 
-/* We were woken, or may have been: if there is still much room, wake the next
- * of those behind us (all: of all). */
+/* We were woken, or may have been. We go (all): if there is still much room, wake
+ * the next. Or we stay, since ours does not fit: if there is any room, wake one
+ * of those behind us. */
 static void pass_on(const struct room_wait *w, bool all)
 {
 	unsigned slots = w->p->arena->geo.slots, from = w->p->index + 1;
 
-	if (fr__ring_free_units(&w->ring) > w->ring.mask / ROOM_PARTS)
+	if (fr__ring_free_units(&w->ring) >
+	    (all ? w->ring.mask / ROOM_PARTS : 0))
 		wake_one(w->p->arena, (unsigned)(w->slot - w->p->arena->slots),
 			 from, all ? slots : slots - from);
 }
@@ -147,27 +149,28 @@ static void begin_waiting(struct room_wait *w)
 		return;
 	}
 	fr__store_sc(&p->slot->room_of, mailbox + 1);
-	if (fr__load_sc(&p->room_threads) > 1)
+	if (fr__load_sc(&p->room_threads) > 1) {
 		fr__store_sc(&p->slot->room_of, 0);
+		/* A waker may have passed the other thread over meanwhile. */
+		fr__bell_shake(&p->slot->bell);
+	}
 }
 
-/* Our mark goes with us, unless other threads wait under it; if it is gone
- * already, it was us who were to be woken. */
+/* Our mark goes with us, unless other threads wait under it. Whether it was us who
+ * were woken cannot be told from it (others may have set it again), so pass on. */
 static void end_waiting(struct room_wait *w)
 {
 	struct fr_process *p = w->p;
-	bool chosen = true;
 
 	/* as [MAILBOX-4] and [BELL-3], to the end of this */
 	if (fr__add_sc(&p->room_threads, -1u) == 1) {
-		chosen = !(fr__and_sc(&p->slot->waiting, ~FR__MARK_ROOM) &
-			   FR__MARK_ROOM);
+		fr__and_sc(&p->slot->waiting, ~FR__MARK_ROOM);
 		/* as [MAILBOX-4]: one that came meanwhile may have lost its
 		 * mark to us */
 		if (fr__load_sc(&p->room_threads) > 0)
 			fr__bell_shake(&p->slot->bell);
 	}
-	if (w->armed && chosen)
+	if (w->armed)
 		pass_on(w, true);
 }
 
@@ -454,7 +457,9 @@ int fr__mail_ready(struct fr_process *p)
 		if (rc == 0) {
 			if (p->reader.freed)
 				owe_look(p);
-			if (p->reader.freed && ++p->empty_looks > 32)
+			/* as [MAILBOX-6]: paid here by who never sleeps */
+			if (fr__load_sc(&p->owes_look) &&
+			    ++p->empty_looks > 32)
 				look_for_room_waiters(p);
 			return 0;
 		}
@@ -524,7 +529,8 @@ int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
 		let_them_get_ahead(p);
 	if (rc == 0)
 		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
-	if (rc == -EAGAIN && p->reader.freed)
+	/* as [MAILBOX-6] */
+	if (rc == -EAGAIN && fr__load_sc(&p->owes_look))
 		look_for_room_waiters(p);
 	return rc < 0 ? rc : give(p, ret);
 }
