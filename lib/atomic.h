@@ -6,7 +6,7 @@
  * partner at each use.
  *
  *	load  relaxed acquire sc	cas  relaxed acq_rel sc
- *	store relaxed release sc	swap acq_rel sc
+ *	store relaxed release sc	swap relaxed sc
  *	add   relaxed sc		or, and  relaxed sc
  *	fence sc
  *
@@ -49,7 +49,6 @@ _Static_assert(__atomic_always_lock_free(8, 0), "64-bit atomics, lock-free");
 				    __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE)
 
 #define fr__swap_relaxed(p, v) __atomic_exchange_n(&(p)->raw, v, __ATOMIC_RELAXED)
-#define fr__swap_acq_rel(p, v) __atomic_exchange_n(&(p)->raw, v, __ATOMIC_ACQ_REL)
 #define fr__swap_sc(p, v) __atomic_exchange_n(&(p)->raw, v, __ATOMIC_SEQ_CST)
 
 #define fr__add_relaxed(p, v) __atomic_fetch_add(&(p)->raw, v, __ATOMIC_RELAXED)

@@ -125,7 +125,8 @@ static bool interrupted(struct fr__bell *b)
 	       fr__swap_relaxed(&b->interrupted, 0);
 }
 
-/* Look again and again until `until` (0: for as long as adapting says). */
+/* Look again and again: to the deadline when polling, else for as long as it has
+ * paid lately. */
 static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 {
 	bool poll = b->mode == FR_WAIT_POLL;
@@ -208,8 +209,8 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns)
 	v = fr__load_acquire(word);
 	/* [BELL-2] seq_cst: mark set -> the last look; a fence, since what
 	 * ready() reads it reads with acquire. Pairs with [BELL-1], [BELL-3],
-	 * [RING-6], [RING-7], [RING-19] and [EVENT-2]. Without it: ringer and sleeper
-	 * miss each other. */
+	 * [RING-6], [RING-7], [RING-19] and [EVENT-2]. Without it: ringer and
+	 * sleeper miss each other. */
 	fr__or_sc(waiting, w->marks);
 	if (w->arm)
 		w->arm(w->ctx, true);

@@ -75,11 +75,9 @@ struct fr__header {
 	struct fr__a64 names_version;
 	/* W: any that makes a group. Events given to groups so far. */
 	struct fr__a32 events_used;
-	/* W: any that makes a type. Types in use: a bound for look-ups. */
-	struct fr__a32 types_used;
 	/* W: any that registers. Longest probe ever made in the name index. */
 	struct fr__a32 names_probe;
-	char pad1[256 - 128 - 20];
+	char pad1[256 - 128 - 16];
 	/* W: who wakes an idle worker, and workers. R: who submits. Slot + 1 of
 	 * a worker that was woken and has not looked at the task ring yet; it
 	 * will wake the next. 0: nobody. A hint that anybody may clear. */

@@ -30,7 +30,6 @@
  */
 #include "forkring/message.h"
 #include "process.h"
-#include "type.h"
 
 #include <string.h>
 

@@ -50,7 +50,7 @@ static uint32_t next_generation(uint32_t g)
 	return g + 1 ? g + 1 : 1; /* 0 is nobody's */
 }
 
-void fr__ring_all(const struct fr_arena *a, uint32_t mark)
+void fr__wake_all(const struct fr_arena *a, uint32_t mark)
 {
 	unsigned i;
 
@@ -141,7 +141,7 @@ static void free_slot(const struct fr_arena *a, unsigned slot, uint64_t from)
 	     fr__slot_word(FR__SLOT_FREE, 0, fr__slot_generation(from)));
 	/* Whoever waits for room in the mailbox is told that its owner is gone
 	 * by looking again. */
-	fr__ring_all(a, FR__MARK_ROOM);
+	fr__wake_all(a, FR__MARK_ROOM);
 }
 
 static void free_handle(struct fr_process *p)

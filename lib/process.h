@@ -125,7 +125,7 @@ static inline int fr__own(const struct fr_process *p)
 }
 
 /* Ring every process that sleeps for this mark: rare things only. */
-void fr__ring_all(const struct fr_arena *a, uint32_t mark);
+void fr__wake_all(const struct fr_arena *a, uint32_t mark);
 
 /* ---- liveness.c: the record lock that shows that a slot's holder lives ---- */
 

@@ -96,7 +96,7 @@ static void changed(const struct fr_arena *a)
 	 * for a name. Pairs with [ROUTE-3]. Without it: a cached route stays
 	 * good after a change. */
 	fr__add_sc(&a->header->names_version, 1);
-	fr__ring_all(a, FR__MARK_NAME);
+	fr__wake_all(a, FR__MARK_NAME);
 }
 
 int fr__route_add(const struct fr_arena *a, const char *name, unsigned slot,

@@ -42,7 +42,6 @@
  *			in its slot (taking); from then on a cell TAKEN by it;
  *			after DONE perhaps no done bit: told again
  */
-#include "forkring/message.h"
 #include "process.h"
 
 #include <sched.h>
@@ -403,7 +402,7 @@ static void ring_if_dry(const struct fr_arena *a)
 	 * the workers have nothing to do. */
 	if (fr__load_sc(lazy) && !fr__taskring_any(&a->tasks) &&
 	    fr__swap_sc(lazy, 0))
-		fr__ring_all(a, FR__MARK_CELLS);
+		fr__wake_all(a, FR__MARK_CELLS);
 }
 
 static void lazy_arm(void *ctx, bool on)
@@ -445,7 +444,6 @@ static void tell(const struct fr_arena *a, uint32_t cell, uint64_t done,
 	struct fr__cell *c = fr__arena_cell(a, cell);
 	unsigned slot = fr__slot_of_cell(a, cell);
 	uint32_t i = cell - fr__first_cell(a, slot);
-
 
 	/* [TASK-7] seq_cst: DONE -> the bit -> the look at its mark. Pairs with
 	 * [TASK-9]. Without it: a result is there and its submitter sleeps. */
@@ -504,14 +502,13 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 	if (i >= p->cells)
 		return -EBADMSG;
 	word = look(c);
-	/* Of the slot's last holder: who finished it frees it. */
-	if (state_of(word) == FR__CELL_DONE && c->from != fr_self(p).id)
-		return 0;
-	if (state_of(word) != FR__CELL_DONE ||
+	/* Else told twice; or of the slot's last holder, then who finished it
+	 * frees it. */
+	if (state_of(word) != FR__CELL_DONE || c->from != fr_self(p).id ||
 	    !step(c, word, cell_word(generation_of(word), attempt_of(word),
 				     FR__CELL_HELD, p->index,
 				     outcome_of(word))))
-		return 0; /* told twice */
+		return 0;
 	run = outcome_of(word) == FR_TASK_DONE ||
 	      outcome_of(word) == FR_TASK_FAILED;
 	if (run && c->result_len > a->geo.result_max)
