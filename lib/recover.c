@@ -61,3 +61,21 @@ void fr__recover(const struct fr_arena *a, struct fr_addr dead)
 	for (i = 0; i < a->geo.slots; i++)
 		fr__bell_shake(&a->slots[i].bell);
 }
+
+int fr_recover(struct fr_arena *a)
+{
+	int count = 0;
+	unsigned i;
+
+	for (i = 0; i < a->geo.slots; i++) {
+		/* as [PROCESS-1] */
+		uint64_t word = fr__load_acquire(&a->slots[i].state);
+
+		if (fr__slot_state(word) < FR__SLOT_JOINING ||
+		    fr__life_held(a, i))
+			continue;
+		fr__recover(a, fr__addr(i, fr__slot_generation(word)));
+		count++;
+	}
+	return count;
+}

@@ -42,6 +42,9 @@ struct fr_arena_opts {
 	/* A named arena outlives its creator: fr_arena_detach() in the process
 	 * that created it leaves the name. */
 	bool keep;
+	/* If the name is taken by an arena whose processes are all dead (and
+	 * nobody is attached to it), take its place. */
+	bool replace;
 	/* Where ring positions start, for tests that need a lap to end soon. */
 	uint64_t start_position;
 };
@@ -125,6 +128,17 @@ struct fr_arena_info {
 
 /* The arena's geometry, with every default filled in. */
 FR_API void fr_arena_info(const struct fr_arena *arena, struct fr_arena_info *ret);
+
+/* Called with each fault that is found: one line, without a newline. */
+typedef void fr_check_fn(void *ctx, const char *fault);
+
+/*
+ * Check the invariants of the whole arena: every slot, name, event, task and
+ * mailbox. Returns the number of faults; report (may be NULL) is told each. Only
+ * looks. Exact when nobody is at work in the arena; while somebody is, a fault
+ * is believed only if it stays.
+ */
+FR_API int fr_check(struct fr_arena *arena, fr_check_fn *report, void *ctx);
 
 FR_END_DECLS
 

@@ -114,6 +114,19 @@ FR_API int fr_process_pid(struct fr_process *process, struct fr_addr addr);
  */
 FR_API void fr_interrupt(struct fr_process *process);
 
+/*
+ * Recover every process of the arena that is proven dead (never merely stopped
+ * or slow): what it had claimed, taken, reserved and named is given back, its
+ * task goes to another worker, its waiters are told, its slot is free. Returns
+ * how many were recovered. Whoever joins does this, and whoever waits; call it to
+ * have it done now. The arena need only be attached. Does not block; several may
+ * call at a time, from any thread.
+ *
+ * -ECHILD the arena was attached by a parent of this process, which has not
+ * joined · -EBADMSG.
+ */
+FR_API int fr_recover(struct fr_arena *arena);
+
 FR_END_DECLS
 
 #endif
