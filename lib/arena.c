@@ -16,7 +16,16 @@
  * its geometry copied. Where the parts lie follows from the geometry alone.
  *
  * The arenas of a process are kept in a list by device and inode: attaching one
- * again gives the same handle.
+ * again gives the same handle. Each has a second descriptor that nobody is given,
+ * so that exec closes one even if the program keeps the other over it, and drops
+ * the locks.
+ *
+ * Who is attached holds a shared lock on the file (liveness.c): before the name
+ * appears, and after attaching, if the name still leads to the file then. Whoever
+ * takes a dead arena away (fr_arena_remove_dead, or create with replace) locks
+ * everything for writing first: nobody is there, and nobody comes. It unlinks and
+ * goes; a replacer then links its own, which was ready before. (A rename would
+ * need another name for the new file, which a death would leave behind.)
  */
 #include "arena.h"
 
@@ -31,15 +40,6 @@
 #include <unistd.h>
 
 #define DIRECTORY "/dev/shm"
-#define PAGE 4096u
-#define WORDS_PER_SLOT 4 /* of the name index: at most a quarter full */
-
-/* Offsets of the parts. */
-struct layout {
-	size_t slots, names, types, idle, done, taskring, events, cells;
-	size_t mailboxes, bytes;
-	size_t cell_bytes, done_stride, mailbox_stride;
-};
 
 static pthread_mutex_t known_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct fr_arena *known; /* guarded by known_mutex */
@@ -80,127 +80,6 @@ int fr__name_check(const char *name)
 	return len > FR_NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
-static size_t pages(size_t bytes)
-{
-	return (bytes + PAGE - 1) / PAGE * PAGE;
-}
-
-static uint32_t power_of_two(uint64_t n)
-{
-	uint32_t p = 1;
-
-	while (p < n)
-		p *= 2;
-	return p;
-}
-
-static uint64_t all_cells(const struct fr__geometry *g)
-{
-	return g->main_cells + (uint64_t)(g->slots - 1) * g->cells;
-}
-
-/* Geometry in its bounds? Whatever passes gives sizes that fit 64 bits. */
-static bool geometry_valid(const struct fr__geometry *g)
-{
-	return g->slots >= 1 && g->slots <= FR__SLOTS_MAX &&
-	       g->cells >= 1 && g->cells <= 4096 && g->main_cells >= 1 &&
-	       g->main_cells <= 4096 && all_cells(g) <= 1u << FR__CELL_BITS &&
-	       g->mailbox_units >= 64 && g->mailbox_units <= 1u << 17 &&
-	       (g->mailbox_units & (g->mailbox_units - 1)) == 0 &&
-	       g->events >= 1 && g->events <= 65536 && g->types >= 16 &&
-	       g->types <= 65536 && (g->types & (g->types - 1)) == 0 &&
-	       g->names == power_of_two(g->slots * WORDS_PER_SLOT) &&
-	       g->task_words == power_of_two(all_cells(g) * 2) &&
-	       g->arg_max <= 1u << 20 && g->arg_max % 64 == 0 &&
-	       g->result_max <= 1u << 20 && g->result_max % 64 == 0;
-}
-
-/* Bytes of a bit per slot, in lines of their own. */
-static size_t slot_bits(const struct fr__geometry *g)
-{
-	return (g->slots + 511) / 512 * FR__LINE;
-}
-
-static struct layout layout_of(const struct fr__geometry *g)
-{
-	struct layout l;
-
-	l.cell_bytes = sizeof(struct fr__cell) + g->arg_max + g->result_max;
-	l.done_stride = ((g->cells > g->main_cells ? g->cells : g->main_cells) +
-			 511) / 512 * 8; /* whole lines */
-	l.mailbox_stride = sizeof(struct fr__ring_ctl) +
-			   (size_t)g->mailbox_units * FR__UNIT;
-	l.slots = sizeof(struct fr__header);
-	l.names = l.slots + pages(g->slots * sizeof(struct fr__slot));
-	l.types = l.names + pages(g->names * sizeof(struct fr__a64));
-	l.idle = l.types + pages(g->types * sizeof(struct fr__type_entry));
-	l.done = l.idle + pages(2 * slot_bits(g));
-	l.taskring = l.done + pages(g->slots * l.done_stride *
-				    sizeof(struct fr__a64));
-	l.events = l.taskring + pages(sizeof(struct fr__taskring_ctl) +
-				      g->task_words * sizeof(struct fr__a64));
-	l.cells = l.events + pages(g->events * sizeof(struct fr__event));
-	l.mailboxes = l.cells + pages(all_cells(g) * l.cell_bytes);
-	l.bytes = l.mailboxes + pages(g->slots * l.mailbox_stride);
-	return l;
-}
-
-/* What two builds must agree on to share an arena, besides its geometry. */
-static uint64_t fingerprint(void)
-{
-	const uint32_t sizes[] = {
-		FR__LAYOUT_VERSION,
-		0x01020304, /* byte order */
-		sizeof(struct fr__header),
-		sizeof(struct fr__slot),
-		sizeof(struct fr__type_entry),
-		sizeof(struct fr__event),
-		sizeof(struct fr__cell),
-		sizeof(struct fr__ring_ctl),
-		sizeof(struct fr__record),
-		sizeof(struct fr__taskring_ctl),
-		FR__UNIT,
-		FR__NAME_BYTES,
-		PAGE,
-	};
-
-	return fr__hash(sizes, sizeof(sizes));
-}
-
-static uint64_t checksum(const struct fr__header *h)
-{
-	return fr__hash(&h->geo, sizeof(h->geo)) ^
-	       (h->bytes * 31 + h->secret) ^ h->start_position;
-}
-
-static int geometry_from(const struct fr_arena_opts *o, struct fr__geometry *g)
-{
-	uint64_t arg = o->arg_max ? o->arg_max : 1024;
-	uint64_t result = o->result_max ? o->result_max : 1024;
-	uint64_t mailbox = o->mailbox_bytes ? o->mailbox_bytes : 256 * 1024;
-
-	if (arg > 1u << 20 ||
-	    result > 1u << 20 || mailbox > 8u << 20 || mailbox % FR__UNIT ||
-	    o->mode > 0777)
-		return -EINVAL;
-	memset(g, 0, sizeof(*g));
-	g->slots = o->slots ? o->slots : 64;
-	g->cells = o->cells ? o->cells : 64;
-	g->main_cells = o->main_cells ? o->main_cells : g->cells;
-	if (g->slots > FR__SLOTS_MAX)
-		return -EINVAL;
-	g->mailbox_units = (uint32_t)(mailbox / FR__UNIT);
-	g->events = o->events ? o->events : 256;
-	g->types = o->types ? o->types : 256;
-	g->arg_max = (uint32_t)(arg + 63) / 64 * 64;
-	g->result_max = (uint32_t)(result + 63) / 64 * 64;
-	g->names = power_of_two(g->slots * WORDS_PER_SLOT);
-	if (all_cells(g) > 1u << FR__CELL_BITS)
-		return -EINVAL;
-	g->task_words = power_of_two(all_cells(g) * 2);
-	return geometry_valid(g) ? 0 : -EINVAL;
-}
-
 static void path_of(const char *name, char *path, size_t size)
 {
 	snprintf(path, size, "%s/forkring.%s", DIRECTORY, name);
@@ -217,7 +96,7 @@ void fr__arena_ring(const struct fr_arena *a, unsigned i, struct fr__ring *ret)
 /* Map the file and find the parts. a->geo, fd, bytes, secret are set. */
 static int map(struct fr_arena *a)
 {
-	struct layout l = layout_of(&a->geo);
+	struct fr__layout l = fr__layout_of(&a->geo);
 	unsigned char *base = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE,
 				   MAP_SHARED, a->fd, 0);
 
@@ -229,7 +108,7 @@ static int map(struct fr_arena *a)
 	a->names = (void *)(base + l.names);
 	a->types = (void *)(base + l.types);
 	a->idle = (void *)(base + l.idle);
-	a->awake = (void *)(base + l.idle + slot_bits(&a->geo));
+	a->awake = (void *)(base + l.idle + l.slot_bits);
 	a->done = (void *)(base + l.done);
 	a->done_stride = l.done_stride;
 	fr__taskring_map(&a->tasks, (void *)(base + l.taskring),
@@ -255,13 +134,7 @@ static void fill(struct fr_arena *a, uint64_t start)
 		fr__ring_init(&ring, start);
 	}
 	fr__taskring_init(&a->tasks, start);
-	h->magic = FR__MAGIC;
-	h->fingerprint = fingerprint();
-	h->bytes = a->bytes;
-	h->geo = a->geo;
-	h->secret = a->secret;
-	h->start_position = start;
-	h->checksum = checksum(h);
+	fr__header_init(h, &a->geo, a->secret, start);
 }
 
 static int allocate(int fd, size_t bytes)
@@ -319,6 +192,8 @@ static void discard(struct fr_arena *a)
 		munmap(a->base, a->bytes);
 	if (a->fd >= 0)
 		close(a->fd);
+	if (a->guard >= 0)
+		close(a->guard);
 	pthread_mutex_destroy(&a->join_mutex);
 	free(a);
 }
@@ -330,7 +205,7 @@ static struct fr_arena *new_handle(void)
 
 	pthread_once(&once, watch_forks);
 	if (a) {
-		a->fd = -1;
+		a->fd = a->guard = -1;
 		a->references = 1;
 		pthread_mutex_init(&a->join_mutex, NULL);
 	}
@@ -350,6 +225,169 @@ static int remember(struct fr_arena *a)
 	return 0;
 }
 
+/* Show that somebody is attached, and keep the locks from passing an exec. */
+static int lock_attached(struct fr_arena *a)
+{
+	int rc = fr__set_lock(a->fd, F_RDLCK, FR__ATTACHED_BYTE, 1);
+
+	if (rc < 0)
+		return rc == -EAGAIN ? rc : -ENOLCK;
+	a->guard = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+	return a->guard == -1 ? -errno : fr__cookie_take(&a->attacher);
+}
+
+/* Where does a name lead: 0 to this file, -ESTALE to another, -ENOENT nowhere. */
+static int leads_to(const char *name, dev_t dev, ino_t ino)
+{
+	char path[sizeof(DIRECTORY) + 16 + FR__NAME_BYTES];
+	struct stat st;
+
+	path_of(name, path, sizeof(path));
+	if (lstat(path, &st) == -1)
+		return -ENOENT;
+	return st.st_dev == dev && st.st_ino == ino ? 0 : -ESTALE;
+}
+
+bool fr__arena_replaced(const struct fr_arena *a)
+{
+	return a->name[0] && !fr__cookie_good(&a->attacher) &&
+	       leads_to(a->name, a->dev, a->ino) == -ESTALE;
+}
+
+/* The file behind an open descriptor belongs to nobody who lives: lock it, so that
+ * it stays so, and take its name away. Under known_mutex. */
+static int remove_dead(int fd, const char *name)
+{
+	uint64_t magic = 0;
+	struct stat st;
+	int rc;
+
+	if (fstat(fd, &st) == -1)
+		return -errno;
+	if (!S_ISREG(st.st_mode) ||
+	    pread(fd, &magic, sizeof(magic), 0) != sizeof(magic) ||
+	    magic != FR__MAGIC)
+		return -EPROTO;
+	rc = fr__set_lock(fd, F_WRLCK, 0, FR__ATTACHED_BYTE + 1);
+	if (rc < 0)
+		return rc == -EAGAIN ? -EBUSY : -ENOLCK;
+	rc = leads_to(name, st.st_dev, st.st_ino);
+	return rc < 0 ? -EAGAIN : fr_arena_unlink(name);
+}
+
+/* An arena of this process's that is this file; under known_mutex. */
+static struct fr_arena *find_known(const struct stat *st)
+{
+	struct fr_arena *a = known;
+
+	while (a && (a->dev != st->st_dev || a->ino != st->st_ino))
+		a = a->next_known;
+	return a;
+}
+
+/* Open a name's file without following a link: an O_PATH descriptor, whose close
+ * drops no lock. */
+static int open_path(const char *name, struct stat *st)
+{
+	char path[sizeof(DIRECTORY) + 16 + FR__NAME_BYTES];
+	int fd, rc;
+
+	path_of(name, path, sizeof(path));
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return -errno;
+	if (fstat(fd, st) == 0)
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* Open the file behind an O_PATH descriptor, to read and write. */
+static int open_again(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd == -1 ? -errno : fd;
+}
+
+/* One try of fr_arena_remove_dead(); -EAGAIN: the name leads elsewhere now. */
+static int try_remove(const char *name)
+{
+	struct stat st;
+	int fd, rc, path = open_path(name, &st);
+
+	if (path < 0)
+		return path;
+	pthread_mutex_lock(&known_mutex);
+	if (S_ISLNK(st.st_mode))
+		rc = -ELOOP;
+	else if (!S_ISREG(st.st_mode))
+		rc = -EPROTO;
+	else if (find_known(&st))
+		rc = -EBUSY; /* and opening it would drop our locks */
+	else
+		rc = fd = open_again(path);
+	if (rc >= 0) {
+		rc = remove_dead(fd, name);
+		close(fd);
+	}
+	pthread_mutex_unlock(&known_mutex);
+	close(path);
+	return rc;
+}
+
+/* Tries, a millisecond apart, to meet a name while nobody is replacing it. */
+#define TRIES 1000
+
+static void pause_a_moment(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+int fr_arena_remove_dead(const char *name)
+{
+	int rc = fr__name_check(name), tries;
+
+	for (tries = 0; rc == 0; tries++) {
+		rc = try_remove(name);
+		if (rc != -EAGAIN || tries == TRIES)
+			return rc == -EAGAIN ? -EBUSY : rc;
+		rc = 0;
+	}
+	return rc;
+}
+
+static int publish(struct fr_arena *a)
+{
+	int rc;
+
+	pthread_mutex_lock(&known_mutex);
+	rc = finish(a);
+	if (rc == 0)
+		rc = remember(a);
+	pthread_mutex_unlock(&known_mutex);
+	return rc;
+}
+
+/* The same, in the place of a dead one if it may be. */
+static int publish_over(struct fr_arena *a, bool replace)
+{
+	int rc = publish(a), tries;
+
+	for (tries = 0; rc == -EEXIST && replace && tries < TRIES; tries++) {
+		rc = fr_arena_remove_dead(a->name);
+		if (rc == -EBUSY)
+			return -EEXIST;
+		if (rc < 0 && rc != -ENOENT)
+			return rc;
+		rc = publish(a);
+	}
+	return rc;
+}
+
 int fr_arena_create(const char *name, const struct fr_arena_opts *opts,
 		    struct fr_arena **ret)
 {
@@ -364,14 +402,14 @@ int fr_arena_create(const char *name, const struct fr_arena_opts *opts,
 	a = new_handle();
 	if (!a)
 		return -ENOMEM;
-	rc = geometry_from(opts, &a->geo);
+	rc = fr__geometry_from(opts, &a->geo);
 	if (rc == 0)
 		rc = fr__cookie_take(&a->creator);
 	if (rc == 0)
 		rc = a->fd = open_new(name != NULL, opts->mode);
 	if (rc < 0)
 		goto failed;
-	a->bytes = layout_of(&a->geo).bytes;
+	a->bytes = fr__layout_of(&a->geo).bytes;
 	a->keep = opts->keep;
 	if (name)
 		strcpy(a->name, name);
@@ -384,11 +422,9 @@ int fr_arena_create(const char *name, const struct fr_arena_opts *opts,
 	if (rc < 0)
 		goto failed;
 	fill(a, opts->start_position);
-	pthread_mutex_lock(&known_mutex);
-	rc = finish(a);
+	rc = lock_attached(a);
 	if (rc == 0)
-		rc = remember(a);
-	pthread_mutex_unlock(&known_mutex);
+		rc = publish_over(a, opts->replace);
 	if (rc < 0)
 		goto failed;
 	*ret = a;
@@ -404,6 +440,7 @@ static int read_header(struct fr_arena *a)
 	struct fr__header h;
 	struct stat st;
 	ssize_t n;
+	int rc;
 
 	if (fstat(a->fd, &st) == -1)
 		return -errno;
@@ -416,34 +453,18 @@ static int read_header(struct fr_arena *a)
 		return -EPROTO;
 	if (n < (ssize_t)sizeof(h))
 		return -EBADMSG;
-	if (h.fingerprint != fingerprint())
-		return -EPROTO;
-	if (h.checksum != checksum(&h) || !geometry_valid(&h.geo) ||
-	    h.bytes != layout_of(&h.geo).bytes || st.st_size < 0 ||
-	    (uint64_t)st.st_size < h.bytes)
-		return -EBADMSG;
+	rc = fr__header_check(&h, st.st_size);
+	if (rc < 0)
+		return rc;
 	a->geo = h.geo;
 	a->bytes = h.bytes;
 	a->secret = h.secret;
 	return 0;
 }
 
-/* An arena of this process's that is this file; under known_mutex. */
-static struct fr_arena *find_known(const struct stat *st)
-{
-	struct fr_arena *a = known;
-
-	while (a && (a->dev != st->st_dev || a->ino != st->st_ino))
-		a = a->next_known;
-	if (a)
-		a->references++;
-	return a;
-}
-
 /* Open the file behind fd once more and map it; under known_mutex. */
 static int attach(int fd, const char *name, struct fr_arena **ret)
 {
-	char path[64];
 	struct stat st;
 	struct fr_arena *a;
 	int rc;
@@ -454,15 +475,20 @@ static int attach(int fd, const char *name, struct fr_arena **ret)
 		return S_ISLNK(st.st_mode) ? -ELOOP : -EPROTO;
 	a = find_known(&st);
 	if (a) {
+		a->references++;
 		*ret = a;
 		return 0;
 	}
 	a = new_handle();
 	if (!a)
 		return -ENOMEM;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	a->fd = open(path, O_RDWR | O_CLOEXEC);
-	rc = a->fd == -1 ? -errno : read_header(a);
+	rc = a->fd = open_again(fd);
+	if (rc >= 0)
+		rc = read_header(a);
+	if (rc == 0)
+		rc = lock_attached(a);
+	if (rc == 0 && name && leads_to(name, st.st_dev, st.st_ino) < 0)
+		rc = -EAGAIN;
 	if (rc == 0)
 		rc = map(a);
 	if (rc == 0)
@@ -477,23 +503,17 @@ static int attach(int fd, const char *name, struct fr_arena **ret)
 	return 0;
 }
 
-int fr_arena_attach(const char *name, const struct fr_attach_opts *opts,
-		    struct fr_arena **ret)
+/* One try; -EAGAIN: the arena is just being taken away, or replaced. */
+static int try_attach(const char *name, const struct fr_attach_opts *opts,
+		      struct fr_arena **ret)
 {
-	char path[sizeof(DIRECTORY) + 16 + FR__NAME_BYTES];
 	struct stat st;
-	int rc = fr__name_check(name), fd;
+	int fd = open_path(name, &st), rc = 0;
 
-	if (rc < 0)
-		return rc;
-	path_of(name, path, sizeof(path));
-	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1)
-		return -errno;
-	if (fstat(fd, &st) == -1)
-		rc = -errno;
-	else if (!S_ISLNK(st.st_mode) && st.st_uid != geteuid() &&
-		 st.st_uid != 0 && !(opts && opts->any_owner))
+	if (fd < 0)
+		return fd;
+	if (!S_ISLNK(st.st_mode) && st.st_uid != geteuid() && st.st_uid != 0 &&
+	    !(opts && opts->any_owner))
 		rc = -EPERM;
 	if (rc == 0) {
 		pthread_mutex_lock(&known_mutex);
@@ -504,6 +524,21 @@ int fr_arena_attach(const char *name, const struct fr_attach_opts *opts,
 	return rc;
 }
 
+int fr_arena_attach(const char *name, const struct fr_attach_opts *opts,
+		    struct fr_arena **ret)
+{
+	int rc = fr__name_check(name), tries;
+
+	for (tries = 0; rc == 0; tries++) {
+		rc = try_attach(name, opts, ret);
+		if (rc != -EAGAIN || tries == TRIES)
+			return rc == -EAGAIN ? -EBUSY : rc;
+		pause_a_moment();
+		rc = 0;
+	}
+	return rc;
+}
+
 int fr_arena_attach_fd(int fd, struct fr_arena **ret)
 {
 	int rc;
@@ -511,18 +546,7 @@ int fr_arena_attach_fd(int fd, struct fr_arena **ret)
 	pthread_mutex_lock(&known_mutex);
 	rc = attach(fd, NULL, ret);
 	pthread_mutex_unlock(&known_mutex);
-	return rc;
-}
-
-/* Does the name still lead to this arena? */
-static bool name_is_ours(const struct fr_arena *a)
-{
-	char path[sizeof(DIRECTORY) + 16 + FR__NAME_BYTES];
-	struct stat st;
-
-	path_of(a->name, path, sizeof(path));
-	return lstat(path, &st) == 0 && st.st_dev == a->dev &&
-	       st.st_ino == a->ino;
+	return rc == -EAGAIN ? -EBUSY : rc;
 }
 
 void fr_arena_detach(struct fr_arena *a)
@@ -540,7 +564,8 @@ void fr_arena_detach(struct fr_arena *a)
 		;
 	*link = a->next_known;
 	if (a->creator.word && a->name[0] && !a->keep &&
-	    fr__cookie_good(&a->creator) && name_is_ours(a))
+	    fr__cookie_good(&a->creator) &&
+	    leads_to(a->name, a->dev, a->ino) == 0)
 		fr_arena_unlink(a->name);
 	/* Under the mutex: nobody may open the file anew before our close has
 	 * dropped this process's locks on it. */

@@ -12,6 +12,27 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+/* Where the parts lie, and the sizes that repeat in them, in bytes (done_stride:
+ * in words). */
+struct fr__layout {
+	size_t slots, names, types, idle, done, taskring, events, cells;
+	size_t mailboxes, bytes;
+	size_t cell_bytes, done_stride, mailbox_stride;
+	size_t slot_bits; /* of a bit per slot */
+};
+
+/* ---- geometry.c ---- */
+
+/* -EINVAL: an option is out of range. */
+int fr__geometry_from(const struct fr_arena_opts *o, struct fr__geometry *g);
+struct fr__layout fr__layout_of(const struct fr__geometry *g);
+void fr__header_init(struct fr__header *h, const struct fr__geometry *g,
+		     uint64_t secret, uint64_t start);
+/* 0, -EPROTO another layout, -EBADMSG damaged, or a file that is too short. */
+int fr__header_check(const struct fr__header *h, off_t file_size);
+
+/* ---- arena.c ---- */
+
 struct fr_arena {
 	unsigned char *base;
 	size_t bytes;
@@ -35,15 +56,29 @@ struct fr_arena {
 	unsigned char *mailboxes;
 	size_t mailbox_stride;
 	/* This process's own. */
-	pthread_mutex_t join_mutex;
+	pthread_mutex_t join_mutex; /* of slots' locks, and notes of them */
+	uint64_t own[FR__SLOTS_MAX / 64]; /* slots locked by this process */
+	struct fr__cookie own_by;
+	int guard; /* a second descriptor: see arena.c */
 	struct fr_arena *next_known;
 	unsigned references;
 	dev_t dev;
 	ino_t ino;
+	struct fr__cookie attacher; /* holds the lock of who is attached */
 	struct fr__cookie creator; /* word NULL: not created here */
 	bool keep;
 	char name[FR__NAME_BYTES]; /* "": nameless */
 };
+
+/* Was this process forked after attaching (so that it holds no lock yet), and does
+ * the name lead to another arena by now? */
+bool fr__arena_replaced(const struct fr_arena *a);
+
+/* Set (F_RDLCK, F_WRLCK) or drop (F_UNLCK) a record lock on bytes of an arena's
+ * file: 0, -EAGAIN another process has one in the way, -ENOLCK. Byte i is slot
+ * i's; see liveness.c. */
+#define FR__ATTACHED_BYTE FR__SLOTS_MAX
+int fr__set_lock(int fd, short type, unsigned first, unsigned count);
 
 /* 0, -EINVAL, -ENAMETOOLONG: for names of arenas, processes and types. */
 int fr__name_check(const char *name);

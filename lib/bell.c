@@ -21,8 +21,10 @@
  * up) costs the next ringer one system call and is gone then.
  *
  * A death leaves: of a sleeper, a mark that rings for nobody; of a ringer
- * between clearing the mark and the futex, a sleeper without a mark. Nothing
- * mends that but time: each sleep ends after a slice, and the sleeper looks.
+ * between clearing the mark and the futex, a sleeper without a mark. Recovery
+ * rings every bell; and each sleep ends after a slice, then the sleeper looks, and
+ * looks whether the others live: the one that it depends on (before its first
+ * sleep, too) and some of the rest.
  *
  * Before sleeping a process spins, unless told otherwise: as long as spinning
  * has paid lately, and only while no more processes of the arena are awake than
@@ -125,6 +127,25 @@ static bool interrupted(struct fr__bell *b)
 	       fr__swap_relaxed(&b->interrupted, 0);
 }
 
+/* A sleep has ended by time, or polling has gone on for long. */
+static void look_round(struct fr__bell *b, const struct fr__wait *w, int64_t now,
+		       int64_t every)
+{
+	/* [BELL-10] relaxed: when we looked last, roughly. */
+	if (!b->look || now - (int64_t)fr__load_relaxed(&b->looked) < every)
+		return;
+	/* as [BELL-10] */
+	fr__store_relaxed(&b->looked, (uint64_t)now);
+	b->look(b->ctx, w->depends, true);
+}
+
+/* Before the first sleep: is it in vain? */
+static void look_first(struct fr__bell *b, const struct fr__wait *w)
+{
+	if (b->look && w->depends)
+		b->look(b->ctx, w->depends, false);
+}
+
 /* Look again and again: to the deadline when polling, else for as long as it has
  * paid lately. */
 static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
@@ -139,6 +160,8 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 	if (!poll && (b->mode == FR_WAIT_SLEEP || !room_to_spin(b)))
 		return 0;
 	start = now = fr__now_ns();
+	if (poll)
+		look_first(b, w);
 	do {
 		for (i = 0; i < 64; i++) {
 			rc = w->ready(w->ctx);
@@ -151,6 +174,8 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 		if (poll && b->before_sleep) /* it never sleeps */
 			b->before_sleep(b->ctx);
 		now = fr__now_ns();
+		if (poll)
+			look_round(b, w, now, FR__SLICE_NS);
 	} while (now < until && (poll || now - start < budget));
 	if (!poll)
 		/* as [BELL-6] */
@@ -229,6 +254,8 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns)
 	fr__bell_awake(b, true);
 	if (interrupted(b))
 		return -EINTR;
+	if (rc == -ETIMEDOUT)
+		look_round(b, w, fr__now_ns(), FR__LOOK_NS);
 	return rc == -EINTR ? rc : 0;
 }
 
@@ -246,6 +273,8 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	rc = spin(b, w, deadline);
 	if (rc == 0)
 		rc = yield(b, w);
+	if (rc == 0)
+		look_first(b, w);
 	while (rc == 0) {
 		if (deadline != FR__NEVER)
 			left = deadline - fr__now_ns();

@@ -8,6 +8,8 @@
 
 /* A sleeper looks again after this time at the latest, whatever happens. */
 #define FR__SLICE_NS INT64_C(1000000000)
+/* Who sleeps in short pieces does not look whether others live each time. */
+#define FR__LOOK_NS INT64_C(100000000)
 
 /* The waiting side of one process; in its own memory. */
 struct fr__bell {
@@ -23,6 +25,10 @@ struct fr__bell {
 	unsigned index;
 	/* Called before each sleep, whatever for. May be NULL. */
 	void (*before_sleep)(void *ctx);
+	/* Look whether others live: who the wait depends on, and (all) some of
+	 * the rest. May be NULL. */
+	void (*look)(void *ctx, unsigned depends, bool all);
+	struct fr__a64 looked; /* when, ns of CLOCK_MONOTONIC */
 	void *ctx;
 };
 
@@ -35,6 +41,9 @@ struct fr__wait {
 	 * false when the wait is over. May be NULL. */
 	void (*arm)(void *ctx, bool on);
 	void *ctx;
+	/* Slot + 1 of the process without which this wait is in vain; 0: none
+	 * in particular. */
+	unsigned depends;
 	/* Where to mark and to sleep. NULL: the process's own slot. */
 	struct fr__a32 *waiting;
 	struct fr__a32 *word;

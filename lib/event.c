@@ -210,13 +210,13 @@ int fr_event_release(struct fr_process *p, struct fr_event event)
 	return 0;
 }
 
-void fr__events_shake(const struct fr_arena *a)
+void fr__events_shake(const struct fr_arena *a, bool all)
 {
 	unsigned i;
 
 	for (i = 0; i < a->geo.events; i++)
 		/* as [BELL-1]: the flag that was set -> the mark */
-		if (fr__load_sc(&a->events[i].waiting) & FR__MARK_EVENT)
+		if (all || fr__load_sc(&a->events[i].waiting) & FR__MARK_EVENT)
 			fr__bell_shake(&a->events[i].bell);
 }
 

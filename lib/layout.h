@@ -40,7 +40,7 @@
 #include <stddef.h>
 
 #define FR__MAGIC UINT64_C(0x676e69726b726f66) /* "forkring", little-endian */
-#define FR__LAYOUT_VERSION 1
+#define FR__LAYOUT_VERSION 2
 #define FR__LINE 64
 #define FR__SLOTS_MAX 4096
 #define FR__NAME_BYTES (FR_NAME_MAX + 1)
@@ -95,7 +95,7 @@ enum fr__slot_state {
 	FR__SLOT_JOINING,  /* who: pid */
 	FR__SLOT_JOINED,   /* who: pid */
 	FR__SLOT_LEAVING,  /* who: pid */
-	FR__SLOT_RECOVERING, /* who: slot of the process that recovers it */
+	FR__SLOT_RECOVERING, /* who: pid of the process that recovers it */
 };
 
 /* Marks: what a process sleeps for. */
@@ -119,17 +119,19 @@ struct fr__slot {
 	/* Line 1: W: owner, before its state is JOINED. R: any, who look at the
 	 * state before and after. "" is nameless. */
 	struct fr__a64 name[FR__NAME_BYTES / 8];
-	uint64_t reserved1[2];
+	/* W: who joins in the slot or recovers it, under the slot's record
+	 * lock, before the CAS of its state. R: who asks whether that process
+	 * lives. Its pid namespace (inode) and when it started (clock ticks
+	 * since boot); 0: not known. */
+	struct fr__a64 space;
+	struct fr__a64 started;
 	/* Line 2: W: owner. The task-ring word that it is about to take, or has
 	 * taken: what a survivor pushes again if the owner died. R: recovery. */
 	struct fr__a64 taking;
 	/* W: owner. Slot + 1 of the mailbox in which it waits for room; 0: of
 	 * several. R: who wakes it. */
 	struct fr__a32 room_of;
-	char pad2[64 - 12];
-	/* Line 3: W: owner. Entries of the task ring that it moves from its head
-	 * to its tail: pushed again if the owner died. R: recovery. */
-	struct fr__a64 moving[8];
+	char pad2[128 - 12];
 };
 
 /*
@@ -186,7 +188,10 @@ struct fr__cell {
 	uint32_t result_len;
 	int32_t value;
 	uint64_t worker; /* address */
-	char pad[64 - 40];
+	/* W: submitter while FILLING: 0. Who takes the entry of a QUEUED cell
+	 * out of the task ring to push it again: 1, before. R: recovery. */
+	struct fr__a32 moved;
+	char pad[64 - 44];
 	/* arg_max bytes (W: submitter while FILLING), then result_max bytes
 	 * (W: worker while TAKEN). */
 };

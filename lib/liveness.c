@@ -1,34 +1,70 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who lives: each process holds a POSIX record lock on one byte of the arena's
- * file, the byte of its slot's number. The kernel drops it when the process is
- * gone, however it went; a child does not inherit it; a stopped process keeps
- * it. (fcntl(2); the locks are advisory and the byte's content has nothing to
- * do with them.)
+ * Who lives.
  *
- * The trap: any close, in the holder, of any descriptor of this file drops it.
- * That is why arena.c opens an arena only once in a process.
+ * Each process holds a POSIX record lock on one byte of the arena's file, the
+ * byte of its slot's number, from before its slot says JOINING until after it
+ * says FREE; so does whoever recovers a slot. The kernel drops it once the last
+ * thread has left user space, however the process ended, and before anybody can
+ * wait for it; a child does not inherit it; a stopped process keeps it; a process
+ * in another pid namespace is seen; exec drops it, since it closes our
+ * descriptors. (fcntl(2); the locks are advisory and have nothing to do with what
+ * the byte holds.) A held lock is a proof of life.
+ *
+ * A lock that is not held is not yet a proof of death: any close, in the holder,
+ * of any descriptor of this file drops it (a second open, dup and close,
+ * closefrom(3)). So each slot also says who has it, beyond the pid: its pid
+ * namespace and the time it started. Where that namespace is ours, the holder is
+ * dead only if one of these is so, too:
+ *
+ *	no such pid, or a zombie without living threads		pidfd_open(2), poll
+ *	started at another time: the pid is somebody else's	/proc/PID/stat
+ *	does not map this file any more: it called exec, or	/proc/PID/task/
+ *		is on its way out				  TID/maps
+ *
+ * What cannot be read counts as alive. In another pid namespace, or without
+ * /proc, there is only the lock, and closing the descriptor *is* leaving.
+ *
+ * A process does not see its own locks, so it notes them; and a lock is the
+ * process's, not the thread's, so its threads take turns (arena.join_mutex).
+ *
+ * Those who are attached, joined or not, hold a shared lock on a byte behind the
+ * slots': all bytes locked for writing prove that nobody is there.
+ *
+ * Limits: processes that share one table of descriptors (CLONE_FILES) share the
+ * locks, and are dead together. Who reads in another time namespace than the
+ * holder's finds another starting time; it counts once the lock is gone.
  */
 #include "process.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
-static int set_lock(const struct fr_arena *a, unsigned slot, short type)
+/* ---- locks ---- */
+
+int fr__set_lock(int fd, short type, unsigned first, unsigned count)
 {
 	struct flock lock = {
 		.l_type = type,
 		.l_whence = SEEK_SET,
-		.l_start = (off_t)slot,
-		.l_len = 1,
+		.l_start = (off_t)first,
+		.l_len = (off_t)count,
 	};
 
-	if (fcntl(a->fd, F_SETLK, &lock) == -1)
+	if (fcntl(fd, F_SETLK, &lock) == -1)
 		return errno == EACCES ? -EAGAIN : -errno;
 	return 0;
 }
 
-bool fr__life_held(const struct fr_arena *a, unsigned slot)
+static bool held_by_another(const struct fr_arena *a, unsigned slot)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
@@ -40,12 +76,186 @@ bool fr__life_held(const struct fr_arena *a, unsigned slot)
 	return fcntl(a->fd, F_GETLK, &lock) == -1 || lock.l_type != F_UNLCK;
 }
 
-int fr__life_lock(const struct fr_arena *a, unsigned slot)
+/* The note of a slot that this process has locked. A child starts anew. */
+static uint64_t *own(struct fr_arena *a, unsigned slot)
 {
-	return set_lock(a, slot, F_WRLCK);
+	if (!a->own_by.word || !fr__cookie_good(&a->own_by)) {
+		memset(a->own, 0, sizeof(a->own));
+		if (fr__cookie_take(&a->own_by) < 0)
+			a->own_by.word = NULL;
+	}
+	return &a->own[slot / 64];
 }
 
-void fr__life_unlock(const struct fr_arena *a, unsigned slot)
+int fr__life_lock(struct fr_arena *a, unsigned slot)
 {
-	set_lock(a, slot, F_UNLCK);
+	uint64_t bit = UINT64_C(1) << slot % 64;
+	int rc;
+
+	if (*own(a, slot) & bit)
+		return -EAGAIN;
+	rc = fr__set_lock(a->fd, F_WRLCK, slot, 1);
+	if (rc == 0)
+		*own(a, slot) |= bit;
+	return rc;
+}
+
+void fr__life_unlock(struct fr_arena *a, unsigned slot)
+{
+	fr__set_lock(a->fd, F_UNLCK, slot, 1);
+	*own(a, slot) &= ~(UINT64_C(1) << slot % 64);
+}
+
+/* ---- /proc ---- */
+
+static uint64_t pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
+/* When a process started, in clock ticks since boot, 0: not known. */
+static uint64_t started_at(const char *pid)
+{
+	char path[32], text[1024], *at;
+	unsigned long long start;
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	/* Field 22; field 2 is a name in brackets, with anything in it. */
+	at = strrchr(text, ')');
+	if (!at ||
+	    sscanf(at + 1,
+		   " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+		   "%*s %*s %*s %*s %*s %llu",
+		   &start) != 1)
+		return 0;
+	return start;
+}
+
+void fr__life_sign(const struct fr_arena *a, unsigned slot)
+{
+	/* [LIVENESS-1] relaxed: under the slot's lock, and published by the
+	 * CAS of its state, [PROCESS-2]. */
+	fr__store_relaxed(&a->slots[slot].space, pid_namespace());
+	fr__store_relaxed(&a->slots[slot].started, started_at("self"));
+}
+
+enum maps {
+	MAPS_NOTHING,
+	MAPS_OTHERS,
+	MAPS_ARENA,
+	MAPS_UNKNOWN,
+};
+
+/* Does a thread's memory map the arena's file? */
+static enum maps maps_of(const struct fr_arena *a, const char *path)
+{
+	enum maps found = MAPS_NOTHING;
+	unsigned major_no, minor_no;
+	unsigned long long inode;
+	size_t size = 0;
+	char *line = NULL;
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return errno == ENOENT || errno == ESRCH ? MAPS_NOTHING
+							 : MAPS_UNKNOWN;
+	while (found != MAPS_ARENA && getline(&line, &size, f) > 0) {
+		found = MAPS_OTHERS;
+		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &major_no, &minor_no,
+			   &inode) == 3 &&
+		    inode == a->ino && makedev(major_no, minor_no) == a->dev)
+			found = MAPS_ARENA;
+	}
+	if (ferror(f) && found != MAPS_ARENA)
+		found = errno == ESRCH ? MAPS_NOTHING : MAPS_UNKNOWN;
+	free(line);
+	fclose(f);
+	return found;
+}
+
+/* Does a process map the arena? Its threads have one memory, but those that have
+ * ended show none. */
+static bool maps_arena(const struct fr_arena *a, const char *pid)
+{
+	enum maps found = MAPS_NOTHING;
+	struct dirent *entry;
+	char path[300];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%s/task", pid);
+	dir = opendir(path);
+	if (!dir)
+		return true; /* hidden from us, or gone just now */
+	while (found == MAPS_NOTHING && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/task/%s/maps", pid,
+			 entry->d_name);
+		found = maps_of(a, path);
+	}
+	closedir(dir);
+	return found == MAPS_ARENA || found == MAPS_UNKNOWN;
+}
+
+/* ---- death ---- */
+
+/* Is there no process of this pid, or only what is left of one? */
+static bool has_ended(pid_t pid)
+{
+	struct pollfd p = {.events = POLLIN};
+	bool ended;
+
+	p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (p.fd == -1)
+		/* EINVAL, ENOENT: nobody's, or a thread's number. Else it
+		 * could not be asked this way. */
+		return errno == ESRCH || errno == EINVAL || errno == ENOENT ||
+		       (kill(pid, 0) == -1 && errno == ESRCH);
+	ended = poll(&p, 1, 0) == 1;
+	close(p.fd);
+	return ended;
+}
+
+/* The lock is gone: is the process? */
+static bool is_gone(const struct fr_arena *a, unsigned slot, pid_t who)
+{
+	/* as [LIVENESS-1]: and the state is looked at again */
+	uint64_t space = fr__load_relaxed(&a->slots[slot].space);
+	uint64_t started = fr__load_relaxed(&a->slots[slot].started), now;
+	uint64_t here = pid_namespace();
+	char pid[16];
+
+	if (space == 0 || here == 0 || space != here)
+		return true;
+	if (who <= 0 || has_ended(who))
+		return true;
+	snprintf(pid, sizeof(pid), "%d", who);
+	now = started_at(pid);
+	return (started && now && now != started) || !maps_arena(a, pid);
+}
+
+bool fr__dead(struct fr_arena *a, unsigned slot, uint64_t word)
+{
+	int saved = errno;
+	bool dead;
+
+	if (fr__slot_state(word) < FR__SLOT_JOINING ||
+	    fr__slot_state(word) > FR__SLOT_RECOVERING)
+		return false;
+	dead = !(*own(a, slot) & UINT64_C(1) << slot % 64) &&
+	       !held_by_another(a, slot) &&
+	       is_gone(a, slot, (pid_t)fr__slot_who(word));
+	errno = saved;
+	/* as [PROCESS-3]: it may have left meanwhile */
+	return dead && fr__load_acquire(&a->slots[slot].state) == word;
 }

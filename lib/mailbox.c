@@ -201,6 +201,7 @@ static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
 			return -EDEADLK;
 		if (wait_ns == 0)
 			return -EAGAIN;
+		wait.depends = fr__addr_slot(to) + 1;
 		begin_waiting(w);
 		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
 		end_waiting(w);

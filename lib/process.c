@@ -7,19 +7,23 @@
  *
  *	FREE(g) -> RESERVED(by, g+1) -> JOINING(pid, g+1) -> JOINED(pid, g+1)
  *	FREE(g) -> JOINING(pid, g+1)			     |
- *	FREE(g+1) <- RECOVERING(by, g+1) <- death	     |
+ *	FREE(g+1) <- RECOVERING(pid, g+1) <- death	     |
  *	FREE(g+1) <- LEAVING(pid, g+1) <---------------------+
+ *	FREE(g+1) <- RESERVED(by, g+1)	given back
  *
- * A joiner takes the slot's record lock first, and only then CASes the state: a
- * half-joined process is attributable and never looks dead.
+ * A joiner takes the slot's record lock first (liveness.c), signs the slot, and
+ * only then CASes the state: a half-joined process is attributable and never looks
+ * dead. The lock is given back after the CAS to FREE.
  *
  * Only the mailbox's ring outlives its holder. Who frees the slot takes out what
  * is there; what late senders put into it, who had looked at the state before, is
- * dropped by the next holder, by generation.
+ * dropped by the next holder, by generation. Who joins or reserves finishes what
+ * the last reader began to free.
  *
  * A death leaves: before the CAS to JOINING nothing (the lock goes with the
  * process); from then on a slot in that state whose lock is not held: recovery
- * takes it from there. Every step of leaving may be repeated by recovery.
+ * takes it from there (recover.c). Every step of leaving may be repeated by it. A
+ * reservation falls with its maker.
  */
 #include "process.h"
 
@@ -60,41 +64,62 @@ void fr__wake_all(const struct fr_arena *a, uint32_t mark)
 		fr__bell_ring(&a->slots[i], mark);
 }
 
-/* Take a slot by moving it from FREE to `state`; the slot's number. */
-static int take_free(const struct fr_arena *a, enum fr__slot_state to,
-		     uint32_t who, bool lock, uint32_t *generation)
+#define LOCK_TRIES 10000 /* for one that is stopped just there */
+
+/* Take a slot by moving it from FREE to JOINING, with its lock, or to RESERVED:
+ * the slot's number, -ENOSPC, -ENOLCK; -EAGAIN all that are free are locked. */
+static int look_for_free(struct fr_arena *a, enum fr__slot_state to,
+			 uint32_t who, uint32_t *generation)
 {
+	bool lock = to == FR__SLOT_JOINING;
 	unsigned i;
 	int rc = -ENOSPC;
 
 	for (i = 0; i < a->geo.slots; i++) {
 		uint64_t seen = state(&a->slots[i]);
 		uint32_t g = next_generation(fr__slot_generation(seen));
+		int locked = 0;
 
 		if (fr__slot_state(seen) != FR__SLOT_FREE)
 			continue;
-		rc = lock ? fr__life_lock(a, i) : 0;
-		if (rc == -EAGAIN) {
-			rc = -ENOSPC;
+		if (lock)
+			locked = fr__life_lock(a, i);
+		if (locked == -EAGAIN) {
+			rc = -EAGAIN;
 			continue;
 		}
-		if (rc < 0)
+		if (locked < 0)
 			return -ENOLCK;
+		/* The look again: under the lock nobody else signs. */
+		if (lock && state(&a->slots[i]) == seen)
+			fr__life_sign(a, i);
 		if (step(&a->slots[i], seen, fr__slot_word(to, who, g))) {
 			*generation = g;
 			return (int)i;
 		}
 		if (lock)
 			fr__life_unlock(a, i);
-		rc = -ENOSPC;
+		rc = -EAGAIN;
 	}
 	return rc;
 }
 
-#define LOCK_TRIES 10000 /* for one that is stopped just there */
+static int take_free(struct fr_arena *a, enum fr__slot_state to, uint32_t who,
+		     uint32_t *generation)
+{
+	unsigned tries;
+	int rc = look_for_free(a, to, who, generation);
+
+	/* Who frees a slot, or joins in it, has its lock for a moment. */
+	for (tries = 0; rc == -EAGAIN && tries < LOCK_TRIES; tries++) {
+		sched_yield();
+		rc = look_for_free(a, to, who, generation);
+	}
+	return rc == -EAGAIN ? -ENOSPC : rc;
+}
 
 /* Take the slot that was reserved under this address. */
-static int take_reserved(const struct fr_arena *a, struct fr_addr reserved,
+static int take_reserved(struct fr_arena *a, struct fr_addr reserved,
 			 uint32_t pid, uint32_t *generation)
 {
 	unsigned i = fr__addr_slot(reserved);
@@ -119,6 +144,8 @@ static int take_reserved(const struct fr_arena *a, struct fr_addr reserved,
 		/* A joiner that saw the slot free has the lock for a moment. */
 		sched_yield();
 	}
+	if (state(&a->slots[i]) == seen)
+		fr__life_sign(a, i);
 	if (!step(&a->slots[i], seen, fr__slot_word(FR__SLOT_JOINING, pid, g))) {
 		fr__life_unlock(a, i);
 		return -EINVAL;
@@ -130,18 +157,14 @@ static int take_reserved(const struct fr_arena *a, struct fr_addr reserved,
 /* Give the slot up: nothing else in it is ours any more. */
 static void free_slot(const struct fr_arena *a, unsigned slot, uint64_t from)
 {
-	struct fr__slot *s = &a->slots[slot];
 	struct fr__ring ring;
 
 	/* What was sent and not received. Later mail, from senders that had
 	 * looked before, is dropped by the slot's next holder. */
 	fr__arena_ring(a, slot, &ring);
 	fr__ring_drain(&ring);
-	step(s, from,
+	step(&a->slots[slot], from,
 	     fr__slot_word(FR__SLOT_FREE, 0, fr__slot_generation(from)));
-	/* Whoever waits for room in the mailbox is told that its owner is gone
-	 * by looking again. */
-	fr__wake_all(a, FR__MARK_ROOM);
 }
 
 static void free_handle(struct fr_process *p)
@@ -159,7 +182,6 @@ static void free_handle(struct fr_process *p)
 static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 {
 	struct fr_arena *a = p->arena;
-	unsigned i;
 	int rc = fr__routes_init(p);
 
 	if (rc == 0)
@@ -173,16 +195,18 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 	p->bell.awake_words = (a->geo.slots + 63) / 64;
 	p->bell.index = p->index;
 	p->bell.before_sleep = fr__mail_before_sleep;
+	p->bell.look = fr__look_round;
 	p->bell.ctx = p;
+	/* as [RECOVER-2] */
+	fr__store_relaxed(&p->next_look, p->index + 1);
 	fr__bell_awake(&p->bell, true);
 	fr__arena_ring(a, p->index, &p->mailbox);
+	fr__ring_mend(&p->mailbox);
 	fr__reader_init(&p->reader, &p->mailbox);
 	/* [PROCESS-4] relaxed: published by the state's CAS, [PROCESS-2]; a
 	 * mark that a ringer clears meanwhile is nobody's. */
 	fr__store_relaxed(&p->slot->waiting, 0);
 	fr__store_relaxed(&p->slot->taking, 0);
-	for (i = 0; i < sizeof(p->slot->moving) / sizeof(*p->slot->moving); i++)
-		fr__store_relaxed(&p->slot->moving[i], 0);
 	fr__name_store(p->slot->name, o->name ? o->name : "");
 	if (!step(p->slot,
 		  fr__slot_word(FR__SLOT_JOINING, (uint32_t)getpid(),
@@ -219,11 +243,13 @@ int fr_join(struct fr_arena *a, const struct fr_join_opts *opts,
 		free(p);
 		return rc;
 	}
+	if (!opts->reserved.id) /* else whoever reserved it looks */
+		fr_recover(a);
 	pthread_mutex_lock(&a->join_mutex);
 	slot = opts->reserved.id
 		       ? take_reserved(a, opts->reserved, (uint32_t)getpid(),
 				       &p->generation)
-		       : take_free(a, FR__SLOT_JOINING, (uint32_t)getpid(), true,
+		       : take_free(a, FR__SLOT_JOINING, (uint32_t)getpid(),
 				   &p->generation);
 	pthread_mutex_unlock(&a->join_mutex);
 	if (slot < 0) {
@@ -232,7 +258,8 @@ int fr_join(struct fr_arena *a, const struct fr_join_opts *opts,
 	}
 	p->index = (unsigned)slot;
 	p->slot = &a->slots[slot];
-	rc = set_up(p, opts);
+	rc = !opts->reserved.id && fr__arena_replaced(a) ? -ESTALE
+							  : set_up(p, opts);
 	if (rc < 0) {
 		fr_leave(p);
 		return rc;
@@ -264,9 +291,12 @@ void fr_leave(struct fr_process *p)
 	fr__bury_claims(p->arena, p->index);
 	fr__bell_awake(&p->bell, false);
 	pthread_mutex_lock(&p->arena->join_mutex);
-	fr__life_unlock(p->arena, p->index);
 	free_slot(p->arena, p->index, leaving);
+	fr__life_unlock(p->arena, p->index);
 	pthread_mutex_unlock(&p->arena->join_mutex);
+	/* Whoever waits for room in the mailbox is told that its owner is gone
+	 * by looking again. */
+	fr__wake_all(p->arena, FR__MARK_ROOM);
 	free_handle(p);
 }
 
@@ -282,32 +312,42 @@ struct fr_arena *fr_process_arena(const struct fr_process *p)
 
 int fr_reserve(struct fr_process *p, struct fr_addr *ret)
 {
+	struct fr__ring ring;
 	uint32_t generation;
 	int slot = fr__own(p);
 
 	if (slot < 0)
 		return slot;
-	slot = take_free(p->arena, FR__SLOT_RESERVED, p->index, false,
-			 &generation);
+	slot = take_free(p->arena, FR__SLOT_RESERVED, p->index, &generation);
 	if (slot < 0)
 		return slot;
+	/* Nobody knows the address yet: the mailbox is ours to empty. */
+	fr__arena_ring(p->arena, (unsigned)slot, &ring);
+	fr__ring_mend(&ring);
+	fr__ring_drain(&ring);
 	*ret = fr__addr((unsigned)slot, generation);
 	return 0;
 }
 
+/* Give one reservation back, if it is one. What was sent to it is dropped by the
+ * slot's next holder: to empty it here could meet the process that joins. */
+static bool unreserve(const struct fr_arena *a, unsigned slot, unsigned by,
+		      uint32_t g)
+{
+	return step(&a->slots[slot], fr__slot_word(FR__SLOT_RESERVED, by, g),
+		    fr__slot_word(FR__SLOT_FREE, 0, g));
+}
+
 int fr_unreserve(struct fr_process *p, struct fr_addr reserved)
 {
-	uint64_t word = fr__slot_word(FR__SLOT_RESERVED, p->index,
-				      fr__addr_generation(reserved));
-	uint64_t leaving = fr__slot_word(FR__SLOT_LEAVING, (uint32_t)getpid(),
-					 fr__addr_generation(reserved));
 	unsigned i = fr__addr_slot(reserved);
 
 	if (fr__own(p) < 0)
 		return -ECHILD;
-	if (i >= p->arena->geo.slots || !step(&p->arena->slots[i], word, leaving))
+	if (i >= p->arena->geo.slots ||
+	    !unreserve(p->arena, i, p->index, fr__addr_generation(reserved)))
 		return -ESRCH;
-	free_slot(p->arena, i, leaving);
+	fr__wake_all(p->arena, FR__MARK_ROOM); /* for room in its mailbox */
 	return 0;
 }
 
@@ -327,17 +367,17 @@ void fr__bury_claims(const struct fr_arena *a, unsigned of)
 
 void fr__unreserve_all(const struct fr_arena *a, unsigned by)
 {
-	unsigned i;
+	unsigned i, count = 0;
 
 	for (i = 0; i < a->geo.slots; i++) {
 		uint64_t word = state(&a->slots[i]);
-		uint32_t g = fr__slot_generation(word);
-		uint64_t leaving = fr__slot_word(FR__SLOT_LEAVING, by, g);
 
-		if (word == fr__slot_word(FR__SLOT_RESERVED, by, g) &&
-		    step(&a->slots[i], word, leaving))
-			free_slot(a, i, leaving);
+		if (fr__slot_state(word) == FR__SLOT_RESERVED &&
+		    fr__slot_who(word) == by)
+			count += unreserve(a, i, by, fr__slot_generation(word));
 	}
+	if (count > 0)
+		fr__wake_all(a, FR__MARK_ROOM);
 }
 
 int fr_lookup(struct fr_process *p, const char *name, struct fr_addr *addrs,
@@ -435,5 +475,5 @@ void fr_interrupt(struct fr_process *p)
 	/* as [BELL-9] */
 	fr__store_relaxed(&p->bell.interrupted, 1);
 	fr__bell_shake(&p->slot->bell);
-	fr__events_shake(p->arena);
+	fr__events_shake(p->arena, false);
 }

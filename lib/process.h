@@ -34,6 +34,7 @@ struct fr_process {
 	unsigned stash_owner;
 	uint32_t stash_units;
 	uint64_t stash_position;
+	struct fr__a32 next_look; /* slot to look at next, see recover.c */
 	/* Tasks, worker's side: one thread at a time. */
 	uint32_t in_hand; /* cell + 1; 0: none */
 	uint64_t in_hand_state;
@@ -127,13 +128,16 @@ static inline int fr__own(const struct fr_process *p)
 /* Ring every process that sleeps for this mark: rare things only. */
 void fr__wake_all(const struct fr_arena *a, uint32_t mark);
 
-/* ---- liveness.c: the record lock that shows that a slot's holder lives ---- */
+/* ---- liveness.c: who lives. All under a->join_mutex ---- */
 
-/* Take the lock of a slot: 0, -EAGAIN another process has it, -ENOLCK. */
-int fr__life_lock(const struct fr_arena *a, unsigned slot);
-void fr__life_unlock(const struct fr_arena *a, unsigned slot);
-/* Does another process hold it? */
-bool fr__life_held(const struct fr_arena *a, unsigned slot);
+/* The lock of a slot, which shows that its holder lives. 0, -EAGAIN: somebody
+ * has it, this process too; -ENOLCK. */
+int fr__life_lock(struct fr_arena *a, unsigned slot);
+void fr__life_unlock(struct fr_arena *a, unsigned slot);
+/* With the lock: say who we are, before the state does. */
+void fr__life_sign(const struct fr_arena *a, unsigned slot);
+/* Is the process proven dead that a slot's state word names? */
+bool fr__dead(struct fr_arena *a, unsigned slot, uint64_t word);
 
 /* ---- route.c ---- */
 
@@ -145,6 +149,8 @@ int fr__route_add(const struct fr_arena *a, const char *name, unsigned slot,
 		  uint32_t generation);
 void fr__route_remove(const struct fr_arena *a, unsigned slot,
 		      uint32_t generation);
+/* Routes may have changed: none that is cached is good any more. */
+void fr__routes_changed(const struct fr_arena *a);
 /* Holders of a name, through the process's cache. Count, or -errno. */
 int fr__route_find(struct fr_process *p, const char *name,
 		   struct fr_addr *addrs, unsigned max);
@@ -197,18 +203,17 @@ int fr__run(struct fr_process *p, const struct fr_run_opts *opts,
 
 /* ---- event.c ---- */
 
-/* Have all who sleep for an event look again. */
-void fr__events_shake(const struct fr_arena *a);
+/* Have all who sleep for an event look again; rare: those without a mark too. */
+void fr__events_shake(const struct fr_arena *a, bool all);
 /* The reserver is gone: free its events. */
 void fr__events_release_of(const struct fr_arena *a, unsigned slot);
 
 /* ---- recover.c ---- */
 
-/*
- * The holder of a slot is proven dead (its parent has waited for it): take its
- * claims, task, events and name away and free the slot. Nobody else may be
- * recovering the same slot.
- */
-void fr__recover(const struct fr_arena *a, struct fr_addr dead);
+/* Recover the holder of a slot if it is proven dead. True: it is done. */
+bool fr__recover(struct fr_arena *a, unsigned slot);
+/* A wait goes on: see to that slot (+ 1; 0: none) and (all) to some others, in
+ * turn. For fr__bell.look. */
+void fr__look_round(void *process, unsigned depends, bool all);
 
 #endif

@@ -1,65 +1,135 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is done for a process that is proven dead: here, by the parent that has
- * waited for it.
+ * What a survivor does for a process that is proven dead (liveness.c): a parent
+ * that has waited for it, whoever joins, whoever waits, whoever calls
+ * fr_recover(); joined or not.
  *
- *	slot JOINED(dead) -> RECOVERING	 nobody sends to it or finds it any more
+ *	take the record lock of its slot: its holder has dropped it, the kernel
+ *	  drops ours if we die; who finds it taken leaves the slot to that one
+ *	sign the slot; CAS JOINING, JOINED, LEAVING, RECOVERING(dead)
+ *	  -> RECOVERING(us)		nobody sends to it or finds it any more
+ *	its idle, awake and waiting marks
  *	its claims in all mailboxes -> DEAD	what is behind them flows
- *	its name out of the index
- *	its task to another worker, its finished ones told, its own ones dropped
- *	its events freed
  *	its own mailbox: what it had begun to free, and what it had not read
  *	what it had reserved given back
- *	every bell rung			 a wake-up may have died with it
- *	slot RECOVERING -> FREE
+ *	its name out of the index, cached routes made stale
+ *	its task to another worker, its finished ones told, its own ones dropped
+ *	its events freed
+ *	every bell rung, every event's too	a wake-up may have died with it
+ *	CAS RECOVERING(us) -> FREE; give the lock back
  *
- * Every step may be repeated. That any survivor does this, and what becomes of
- * a recoverer that dies itself, is not built yet; the state word and the lock
- * are there for it.
+ * So one at most recovers a slot, no claim of whose slot is anybody else's, since
+ * nobody joins in it before it is FREE; and nobody waits for it: a stopped
+ * recoverer delays this one slot and nothing else.
+ *
+ * A death leaves: with the lock taken, a slot whose signature is the recoverer's
+ * and whose state names the dead one: dead as before. From the CAS on, RECOVERING
+ * with no lock: the next recoverer does every step again. Each may be repeated,
+ * also by half:
+ *
+ *	claims, reservations, name,	one CAS each from a state that names the
+ *	events, cells			dead one; what is done is not found again
+ *	cached routes, results told,	done again each time
+ *	bells
+ *	a task pushed again		its entry is in the ring, or noted: in
+ *					taking, or by the cell's moved
+ *	mailbox				as of any dead consumer: fr__ring_mend
+ *
+ * A closed descriptor in a living recoverer (see liveness.c) does not let a second
+ * one in, where the pid can be seen.
  */
 #include "process.h"
 
-static bool step(struct fr__slot *s, uint64_t *from, uint64_t to)
+/* How many slots in use a waiting process looks at in each slice: what waits for
+ * hundreds of idle processes costs must not grow with their square. */
+#define LOOKS 16
+
+static uint64_t state(const struct fr_arena *a, unsigned slot)
 {
-	/* as [PROCESS-2] */
-	return fr__cas_sc(&s->state, from, to);
+	/* as [PROCESS-3] */
+	return fr__load_acquire(&a->slots[slot].state);
 }
 
-void fr__recover(const struct fr_arena *a, struct fr_addr dead)
+static bool step(struct fr__slot *s, uint64_t from, uint64_t to)
 {
-	unsigned slot = fr__addr_slot(dead), i;
-	uint32_t g = fr__addr_generation(dead);
-	uint64_t recovering = fr__slot_word(FR__SLOT_RECOVERING, slot, g);
-	struct fr__slot *s = &a->slots[slot];
-	struct fr__ring ring;
-	uint64_t word;
+	/* as [PROCESS-2] */
+	return fr__cas_sc(&s->state, &from, to);
+}
 
-	if (slot >= a->geo.slots)
-		return;
-	/* as [PROCESS-1] */
-	word = fr__load_acquire(&s->state);
-	do {
-		if (fr__slot_generation(word) != g ||
-		    fr__slot_state(word) == FR__SLOT_FREE)
-			return; /* it had left */
-	} while (!step(s, &word, recovering));
-	fr__bury_claims(a, slot);
+/* The slot is ours to recover, if its holder is dead: the state word then. */
+static bool take_over(struct fr_arena *a, unsigned slot, uint64_t *ours)
+{
+	uint64_t word = state(a, slot);
+	bool taken = false;
+
+	if (fr__slot_state(word) < FR__SLOT_JOINING)
+		return false;
+	pthread_mutex_lock(&a->join_mutex);
+	if (fr__dead(a, slot, word) && fr__life_lock(a, slot) == 0) {
+		*ours = fr__slot_word(FR__SLOT_RECOVERING, (uint32_t)getpid(),
+				      fr__slot_generation(word));
+		/* Another may have recovered it between proof and lock. */
+		if (state(a, slot) == word) {
+			fr__life_sign(a, slot);
+			taken = step(&a->slots[slot], word, *ours);
+		}
+		if (!taken)
+			fr__life_unlock(a, slot);
+	}
+	pthread_mutex_unlock(&a->join_mutex);
+	return taken;
+}
+
+static void recover_mailbox(const struct fr_arena *a, unsigned slot)
+{
+	struct fr__ring ring;
+
 	fr__arena_ring(a, slot, &ring);
 	fr__ring_mend(&ring);
 	fr__ring_drain(&ring);
-	fr__unreserve_all(a, slot);
-	fr__route_remove(a, slot, g);
-	fr__tasks_recover(a, slot);
-	fr__tasks_drop(a, slot);
-	fr__events_release_of(a, slot);
+}
+
+static void clear_hints(const struct fr_arena *a, unsigned slot)
+{
 	/* [RECOVER-1] relaxed: nobody waits here now; the CAS publishes. */
 	fr__and_relaxed(&a->idle[slot / 64], ~(UINT64_C(1) << slot % 64));
 	fr__and_relaxed(&a->awake[slot / 64], ~(UINT64_C(1) << slot % 64));
-	fr__store_relaxed(&s->waiting, 0);
-	word = recovering;
-	step(s, &word, fr__slot_word(FR__SLOT_FREE, 0, g));
+	fr__store_relaxed(&a->slots[slot].waiting, 0);
+}
+
+static void shake_all(const struct fr_arena *a)
+{
+	unsigned i;
+
 	for (i = 0; i < a->geo.slots; i++)
-		fr__bell_shake(&a->slots[i].bell);
+		if (fr__slot_state(state(a, i)) != FR__SLOT_FREE)
+			fr__bell_shake(&a->slots[i].bell);
+	fr__events_shake(a, true);
+}
+
+bool fr__recover(struct fr_arena *a, unsigned slot)
+{
+	uint64_t ours;
+	uint32_t g;
+
+	if (!take_over(a, slot, &ours))
+		return false;
+	g = fr__slot_generation(ours);
+	clear_hints(a, slot); /* or its task's wake-up goes to it */
+	fr__bury_claims(a, slot);
+	recover_mailbox(a, slot);
+	fr__unreserve_all(a, slot);
+	fr__route_remove(a, slot, g);
+	fr__routes_changed(a); /* who removed it may have died before this */
+	fr__tasks_recover(a, slot);
+	fr__tasks_drop(a, slot);
+	fr__events_release_of(a, slot);
+	shake_all(a);
+	pthread_mutex_lock(&a->join_mutex);
+	step(&a->slots[slot], ours, fr__slot_word(FR__SLOT_FREE, 0, g));
+	fr__life_unlock(a, slot);
+	pthread_mutex_unlock(&a->join_mutex);
+	return true;
 }
 
 int fr_recover(struct fr_arena *a)
@@ -67,15 +137,31 @@ int fr_recover(struct fr_arena *a)
 	int count = 0;
 	unsigned i;
 
-	for (i = 0; i < a->geo.slots; i++) {
-		/* as [PROCESS-1] */
-		uint64_t word = fr__load_acquire(&a->slots[i].state);
-
-		if (fr__slot_state(word) < FR__SLOT_JOINING ||
-		    fr__life_held(a, i))
-			continue;
-		fr__recover(a, fr__addr(i, fr__slot_generation(word)));
-		count++;
-	}
+	for (i = 0; i < a->geo.slots; i++)
+		count += fr__recover(a, i);
 	return count;
+}
+
+void fr__look_round(void *process, unsigned depends, bool all)
+{
+	struct fr_process *p = process;
+	struct fr_arena *a = p->arena;
+	/* [RECOVER-2] relaxed: where to go on, roughly. */
+	unsigned from = fr__load_relaxed(&p->next_look), looks = 0, i;
+
+	if (depends)
+		fr__recover(a, (depends - 1) % a->geo.slots);
+	if (!all)
+		return;
+	for (i = 0; i < a->geo.slots && looks < LOOKS; i++) {
+		unsigned slot = (from + i) % a->geo.slots;
+
+		if (slot == p->index ||
+		    fr__slot_state(state(a, slot)) < FR__SLOT_JOINING)
+			continue;
+		fr__recover(a, slot);
+		looks++;
+	}
+	/* as [RECOVER-2] */
+	fr__store_relaxed(&p->next_look, (from + i) % a->geo.slots);
 }

@@ -90,7 +90,7 @@ static uint64_t word_of(uint64_t hash, unsigned slot, uint32_t generation)
 	return (hash >> 48) << 48 | (uint64_t)slot << 32 | generation;
 }
 
-static void changed(const struct fr_arena *a)
+void fr__routes_changed(const struct fr_arena *a)
 {
 	/* [ROUTE-2] seq_cst: index word -> version -> the look for who waits
 	 * for a name. Pairs with [ROUTE-3]. Without it: a cached route stays
@@ -126,7 +126,7 @@ int fr__route_add(const struct fr_arena *a, const char *name, unsigned slot,
 		 * the holder is missed. */
 		if (fr__cas_acq_rel(at, &seen,
 				    word_of(hash, slot, generation))) {
-			changed(a);
+			fr__routes_changed(a);
 			return 0;
 		}
 	}
@@ -147,7 +147,7 @@ void fr__route_remove(const struct fr_arena *a, unsigned slot,
 			continue;
 		/* as [ROUTE-7] */
 		fr__cas_acq_rel(&a->names[i], &seen, 0);
-		changed(a);
+		fr__routes_changed(a);
 		return;
 	}
 }

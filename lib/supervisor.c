@@ -313,24 +313,6 @@ static bool took_a_task(const struct fr_arena *a, struct fr_addr addr)
 	return fr__load_relaxed(&a->slots[fr__addr_slot(addr)].taking) != 0;
 }
 
-/* What else a process that is gone had joined as. Its pid may be somebody else's
- * by now: the lock tells. */
-static void recover_others_of(const struct fr_arena *a, pid_t pid)
-{
-	unsigned i;
-
-	for (i = 0; i < a->geo.slots; i++) {
-		/* as [PROCESS-1] */
-		uint64_t word = fr__load_acquire(&a->slots[i].state);
-
-		if (fr__slot_who(word) == (uint32_t)pid &&
-		    fr__slot_state(word) >= FR__SLOT_JOINING &&
-		    fr__slot_state(word) <= FR__SLOT_LEAVING &&
-		    !fr__life_held(a, i))
-			fr__recover(a, fr__addr(i, fr__slot_generation(word)));
-	}
-}
-
 /* A child has been waited for. */
 static void ended(struct fr_supervisor *s, struct child *c, int status)
 {
@@ -345,8 +327,8 @@ static void ended(struct fr_supervisor *s, struct child *c, int status)
 	 * as many workers as it has attempts. */
 	if (took_a_task(s->process->arena, c->addr))
 		c->restarts = 0;
-	fr__recover(s->process->arena, c->addr);
-	recover_others_of(s->process->arena, c->pid);
+	fr_unreserve(s->process, c->addr); /* if it had not joined yet */
+	fr_recover(s->process->arena); /* and what else it had joined as */
 	c->state = ENDED;
 	if (fr__now_ns() - c->started_ns >= FR_RESTART_WINDOW_NS)
 		c->restarts = 0;

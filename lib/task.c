@@ -41,6 +41,10 @@
  *	of a worker	before its CAS an entry that is gone from the ring, noted
  *			in its slot (taking); from then on a cell TAKEN by it;
  *			after DONE perhaps no done bit: told again
+ *	of who turns a full ring over (push_hard)
+ *			entries that are gone from the ring, noted in their cells
+ *			(moved)
+ * Recovery pushes what is noted once more: an entry too many harms nobody.
  */
 #include "process.h"
 
@@ -307,17 +311,30 @@ static bool counts(const struct fr_arena *a, uint32_t cell, uint32_t generation)
 	       (generation_of(word) & 0xffff) == (generation & 0xffff);
 }
 
-#define MOVING (sizeof(((struct fr__slot *)0)->moving) / sizeof(struct fr__a64))
+/* Somebody takes a cell's entry out of the ring to push it again: whoever dies
+ * with it in hand, recovery finds this. */
+static void note_moved(const void *arena, uint32_t cell)
+{
+	const struct fr_arena *a = arena;
+
+	if (cell < fr__cells(a))
+		/* [TASK-16] relaxed: before the CAS that takes the entry, in
+		 * our own order of stores by [TASKRING-6]; read only once we
+		 * are proven dead. */
+		fr__store_relaxed(&fr__arena_cell(a, cell)->moved, 1);
+}
+
+#define IN_HAND 8
 
 /* The ring is full. It has room for twice as many entries as there are cells, so
  * most of them count no more (cancelled, or left behind by submitters that are
  * gone): drop those from its head, and move those that count to its tail, until
- * this entry is in. moving: where what is in hand is noted. */
-static int push_hard(const struct fr_arena *a, struct fr__a64 *moving,
-		     uint32_t cell, uint32_t generation)
+ * this entry is in. */
+static int push_hard(const struct fr_arena *a, uint32_t cell,
+		     uint32_t generation)
 {
-	uint32_t cells[MOVING + 1] = {cell};
-	uint32_t generations[MOVING + 1] = {generation};
+	uint32_t cells[IN_HAND] = {cell};
+	uint32_t generations[IN_HAND] = {generation};
 	unsigned n = 1;
 	int rc;
 
@@ -328,29 +345,14 @@ static int push_hard(const struct fr_arena *a, struct fr__a64 *moving,
 			n--;
 		else if (rc != -EAGAIN)
 			return rc;
-		else if (n <= MOVING &&
-			 fr__taskring_take(&a->tasks, &moving[n - 1], &cells[n],
+		else if (n < IN_HAND &&
+			 fr__taskring_move(&a->tasks, note_moved, a, &cells[n],
 					   &generations[n]) == 1)
 			n += counts(a, cells[n], generations[n]);
 		else
 			sched_yield(); /* others are at it too */
 	}
-	for (n = 0; n < MOVING; n++)
-		/* as [TASKRING-7] */
-		fr__store_relaxed(&moving[n], 0);
 	return 0;
-}
-
-static int push(struct fr_process *p, uint32_t cell, uint32_t generation)
-{
-	int rc = fr__taskring_push(&p->arena->tasks, cell, generation);
-
-	if (rc == -EAGAIN) {
-		pthread_mutex_lock(&p->arena->join_mutex);
-		rc = push_hard(p->arena, p->slot->moving, cell, generation);
-		pthread_mutex_unlock(&p->arena->join_mutex);
-	}
-	return rc;
 }
 
 int fr_submit(struct fr_process *p, const struct fr_task *task,
@@ -375,11 +377,13 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 	c->from = fr_self(p).id;
 	c->kind = task->kind;
 	c->arg_len = (uint32_t)task->len;
+	/* as [TASK-16]: published by QUEUED */
+	fr__store_relaxed(&c->moved, 0);
 	if (task->len)
 		memcpy(fr__cell_arg(c), task->arg, task->len);
 	queued = cell_word(g, 0, FR__CELL_QUEUED, p->index, 0);
 	step(c, word, queued);
-	rc = push(p, p->first_cell + (uint32_t)i, g);
+	rc = push_hard(a, p->first_cell + (uint32_t)i, g);
 	if (rc < 0) {
 		step(c, queued, cell_word(g, 0, FR__CELL_FREE, 0, 0));
 		give_back(p, (uint32_t)i);
@@ -776,45 +780,59 @@ void fr__tasks_leave(struct fr_process *p)
 	fr__task_pass_on(p->arena);
 }
 
+/* A cell TAKEN by a process that is gone: to another worker, or buried; freed if
+ * its submitter is gone too. */
+static void take_from(const struct fr_arena *a, unsigned slot, uint32_t cell,
+		      uint64_t word)
+{
+	struct fr__cell *c = fr__arena_cell(a, cell);
+	unsigned attempts = attempt_of(word), by = fr__slot_of_cell(a, cell);
+	uint32_t g = generation_of(word);
+	struct fr_addr from = {c->from};
+	uint64_t to;
+
+	if (attempts >= ATTEMPTS_MAX) {
+		to = cell_word(g, attempts, FR__CELL_DONE, slot, FR_TASK_BURIED);
+		if (step(c, word, to))
+			tell(a, cell, to, from);
+		return;
+	}
+	note_moved(a, cell);
+	to = cell_word(g, attempts, FR__CELL_QUEUED, by, 0);
+	if (!step(c, word, to))
+		return;
+	/* as [TASK-8]: its submitter may have gone while it was TAKEN */
+	if (fr__addr_slot(from) == by &&
+	    fr__slot_is(fr__load_sc(&a->slots[by].state),
+			fr__addr_generation(from)))
+		push_hard(a, cell, g);
+	else
+		step(c, to, cell_word(g, 0, FR__CELL_FREE, 0, 0));
+}
+
 void fr__tasks_recover(const struct fr_arena *a, unsigned slot)
 {
-	struct fr__a64 *moving = a->slots[slot].moving;
-	uint32_t cell, g, cells[MOVING + 1], generations[MOVING + 1];
-	unsigned n = 0, i;
+	uint32_t cell, g;
 
-	/* Entries that it had taken out, their cells still QUEUED. */
-	for (i = 0; i <= MOVING; i++)
-		if (fr__taskring_taken(i < MOVING ? &moving[i]
-						  : &a->slots[slot].taking,
-				       &cell, &g) &&
-		    counts(a, cell, g)) {
-			cells[n] = cell;
-			generations[n++] = g;
-		}
-	while (n-- > 0)
-		push_hard(a, moving, cells[n], generations[n]);
+	/* The entry that it had taken out, the cell still QUEUED. */
+	if (fr__taskring_taken(&a->slots[slot].taking, &cell, &g) &&
+	    counts(a, cell, g))
+		push_hard(a, cell, g);
 	for (cell = 0; cell < fr__cells(a); cell++) {
 		struct fr__cell *c = fr__arena_cell(a, cell);
-		uint64_t word = look(c), to;
-		unsigned attempts = attempt_of(word);
+		uint64_t word = look(c);
 		struct fr_addr from = {c->from};
 
+		/* as [TASK-16]; who set it need not be the dead one */
+		if (state_of(word) == FR__CELL_QUEUED &&
+		    fr__load_relaxed(&c->moved))
+			push_hard(a, cell, generation_of(word));
 		if (owner_of(word) != slot)
 			continue;
-		if (state_of(word) == FR__CELL_DONE) {
+		if (state_of(word) == FR__CELL_DONE)
 			tell(a, cell, word, from);
-		} else if (state_of(word) == FR__CELL_TAKEN &&
-			   attempts >= ATTEMPTS_MAX) {
-			to = cell_word(generation_of(word), attempts, FR__CELL_DONE,
-				       slot, FR_TASK_BURIED);
-			if (step(c, word, to))
-				tell(a, cell, to, from);
-		} else if (state_of(word) == FR__CELL_TAKEN) {
-			to = cell_word(generation_of(word), attempts, FR__CELL_QUEUED,
-				       fr__slot_of_cell(a, cell), 0);
-			if (step(c, word, to))
-				push_hard(a, moving, cell, generation_of(word));
-		}
+		else if (state_of(word) == FR__CELL_TAKEN)
+			take_from(a, slot, cell, word);
 	}
 	fr__task_pass_on(a);
 }

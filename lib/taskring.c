@@ -27,7 +27,7 @@
  *
  * A death leaves: before the CAS nothing; after a push's CAS a tail that lags
  * (helped); after a take's CAS an entry in no ring, noted in the dead one's
- * *taking: recovery pushes it again.
+ * *taking, or where note() wrote it: recovery pushes it again.
  *
  * A word that comes round to the same value needs 2^23 laps, and is then as
  * good as the one that was read.
@@ -174,8 +174,10 @@ int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
 	return -EBADMSG;
 }
 
-int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
-		      uint32_t *cell, uint32_t *generation)
+static inline __attribute__((always_inline)) int
+take(const struct fr__taskring *r, struct fr__a64 *taking,
+     void (*note)(const void *ctx, uint32_t cell), const void *ctx,
+     uint32_t *cell, uint32_t *generation)
 {
 	unsigned lost = 0;
 
@@ -187,7 +189,10 @@ int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 			/* [TASKRING-7] relaxed: read only once we are proven
 			 * dead, and before the CAS in our own order of stores
 			 * by [TASKRING-6]. */
-			fr__store_relaxed(taking, plain);
+			if (taking)
+				fr__store_relaxed(taking, plain);
+			else
+				note(ctx, cell_of(plain));
 			/* [TASKRING-6] seq_cst: *taking -> the entry gone;
 			 * entry -> the cell. Pairs with [TASKRING-4]. Without
 			 * it: an entry is gone and nobody knows by whom. */
@@ -209,6 +214,19 @@ int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 			lost++;
 	}
 	return -EBADMSG;
+}
+
+int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
+		      uint32_t *cell, uint32_t *generation)
+{
+	return take(r, taking, NULL, NULL, cell, generation);
+}
+
+int fr__taskring_move(const struct fr__taskring *r,
+		      void (*note)(const void *ctx, uint32_t cell),
+		      const void *ctx, uint32_t *cell, uint32_t *generation)
+{
+	return take(r, NULL, note, ctx, cell, generation);
 }
 
 bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
@@ -240,4 +258,37 @@ bool fr__taskring_any(const struct fr__taskring *r)
 			return false;
 	}
 	return true;
+}
+
+const char *fr__taskring_check(const struct fr__taskring *r, uint32_t cells,
+			       void (*each)(void *ctx, uint32_t cell,
+					    uint32_t generation),
+			       void *ctx)
+{
+	uint64_t h = at(&r->ctl->head), t = at(&r->ctl->tail), p;
+	uint64_t seen = look(r, t);
+
+	/* Each may lag by one. */
+	if (is_entry(r, seen, lap_of(r, t)) || is_taken(r, seen, t))
+		t++;
+	if (is_taken(r, look(r, h), h))
+		h++;
+	if (t - h > r->mask + 1)
+		return "tail is before head, or a lap ahead of it";
+	for (p = h; p != t; p++) {
+		uint64_t plain;
+
+		seen = look(r, p);
+		plain = seen ^ r->secret;
+		if (!is_entry(r, seen, lap_of(r, p)))
+			return "a word between head and tail is not an entry";
+		if (cell_of(plain) >= cells)
+			return "an entry of a cell that there is not";
+		if (each)
+			each(ctx, cell_of(plain), generation_of(plain));
+	}
+	for (; p != h + r->mask + 1; p++)
+		if (look(r, p) != empty(r, lap_of(r, p)))
+			return "a word behind the tail is not empty";
+	return NULL;
 }

@@ -33,10 +33,23 @@ int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
  */
 int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 		      uint32_t *cell, uint32_t *generation);
+/* The same for who will push it again: note() is told its cell before it is
+ * taken, once or more often. */
+int fr__taskring_move(const struct fr__taskring *r,
+		      void (*note)(const void *ctx, uint32_t cell),
+		      const void *ctx, uint32_t *cell, uint32_t *generation);
 /* The entry that *taking notes, if it notes one: its writer is dead. */
 bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
 			uint32_t *generation);
 /* Is there an entry? A look only. */
 bool fr__taskring_any(const struct fr__taskring *r);
+
+/* The invariants of a ring that nobody is using: NULL or what is wrong. Entries
+ * lead to one of so many cells; each() (may be NULL) is told each, up to the
+ * first that is wrong. */
+const char *fr__taskring_check(const struct fr__taskring *r, uint32_t cells,
+			       void (*each)(void *ctx, uint32_t cell,
+					    uint32_t generation),
+			       void *ctx);
 
 #endif

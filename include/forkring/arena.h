@@ -57,7 +57,8 @@ struct fr_arena_opts {
  * name: 1..FR_NAME_MAX bytes, no '/', not "." or "..".
  *
  * -EINVAL a name or an option out of range · -ENAMETOOLONG · -EEXIST the name
- * is taken: attach to it, or unlink it first · -ENOSPC /dev/shm is full: make
+ * is taken: attach to it, or unlink it first (with opts.replace: somebody is
+ * attached to it; -EPROTO, -ELOOP it is not an arena) · -ENOLCK · -ENOSPC /dev/shm is full: make
  * mailboxes, cells or slots fewer, or /dev/shm larger · -EACCES no permission
  * there · -EMFILE, -ENFILE, -ENOMEM · -EROFS, -EOPNOTSUPP no new files, or no
  * O_TMPFILE there · -ENOSYS the kernel is too old (MADV_WIPEONFORK). A nameless
@@ -79,16 +80,18 @@ struct fr_attach_opts {
  * -EINVAL, -ENAMETOOLONG a bad name · -ENOENT no such arena · -EACCES the
  * file's permissions forbid it · -EPERM it belongs to another user · -ELOOP a
  * symbolic link is in its place · -EPROTO not an arena, or one of another
- * layout, version or byte order · -EBADMSG damaged or cut short ·
- * -EMFILE, -ENFILE, -ENOMEM.
+ * layout, version or byte order · -EBADMSG damaged or cut short · -EBUSY it is
+ * being removed or replaced all the time · -ENOLCK · -EMFILE, -ENFILE, -ENOMEM.
  */
 FR_API int fr_arena_attach(const char *name, const struct fr_attach_opts *opts,
 			   struct fr_arena **ret);
 
 /*
  * Map the arena behind a descriptor (one that was inherited or received). The
- * caller keeps fd; but while this process is joined, closing *any* descriptor
- * of the arena's file drops the lock that shows others that it lives.
+ * caller keeps fd; but while this process is attached, closing *any* descriptor of
+ * the arena's file drops the locks that show others that it lives. A process that
+ * is joined is still not taken for dead where its pid can be seen; from another pid
+ * namespace it is.
  *
  * Errors as for fr_arena_attach(), but that who passed the descriptor is trusted
  * (never -EPERM, -ELOOP); -EBADF.
@@ -108,6 +111,14 @@ FR_API void fr_arena_detach(struct fr_arena *arena);
  * -EINVAL, -ENAMETOOLONG, -ENOENT, -EACCES, -EPERM · -EISDIR a directory is there.
  */
 FR_API int fr_arena_unlink(const char *name);
+
+/*
+ * Remove a name if nobody is attached to its arena any more: every process of it
+ * is dead, or has left and detached. While it looks, nobody can attach.
+ * -EBUSY somebody is, perhaps this process · -EPROTO not an arena · -ELOOP a
+ * symbolic link is there · -ENOLCK · others as for fr_arena_unlink().
+ */
+FR_API int fr_arena_remove_dead(const char *name);
 
 /* Descriptor of the arena, owned by the handle (never close it), close-on-exec. */
 FR_API int fr_arena_fd(const struct fr_arena *arena);

@@ -38,8 +38,11 @@ struct fr_join_opts {
  * Become a process of the arena: a slot, an address, a mailbox. One system
  * process may join several times; each handle is a participant of its own.
  *
+ * Processes found dead are recovered first (unless a reserved slot is joined).
+ *
  * -ENOSPC every slot is held · -EINVAL a bad name, or a reservation that is not
- * there · -ENAMETOOLONG · -ENOLCK, -ENOMEM · -EBADMSG.
+ * there · -ESTALE in a forked child: another arena has the name by now, since all
+ * of this one's processes were dead: detach, attach anew · -ENAMETOOLONG · -ENOLCK, -ENOMEM · -EBADMSG.
  */
 FR_API int fr_join(struct fr_arena *arena, const struct fr_join_opts *opts,
 		   struct fr_process **ret);
@@ -121,9 +124,6 @@ FR_API void fr_interrupt(struct fr_process *process);
  * how many were recovered. Whoever joins does this, and whoever waits; call it to
  * have it done now. The arena need only be attached. Does not block; several may
  * call at a time, from any thread.
- *
- * -ECHILD the arena was attached by a parent of this process, which has not
- * joined · -EBADMSG.
  */
 FR_API int fr_recover(struct fr_arena *arena);
 
