@@ -17,8 +17,9 @@
  * on from waiter to waiter broke where one of them died.
  *
  * A death leaves: of the reserver, an event with its slot for owner: recovery
- * frees it; of a setter between word and bell, sleepers that nobody wakes: each
- * sleep ends after a slice, and the sleeper looks.
+ * frees it; of a setter between word and bell, sleepers that nobody wakes: recovery
+ * rings every bell, and each sleep ends after a slice. Who waits for one process to
+ * set the event looks whether that lives, and is told if not.
  */
 #include "forkring/event.h"
 
@@ -238,12 +239,15 @@ struct event_wait {
 	struct fr_arena *arena;
 	struct fr_event event;
 	bool take;
+	struct fr_addr setter; /* {0}: anybody */
 };
 
-/* 1: ours; 0: not yet; -ESTALE. For a take the post is taken. */
+/* 1: ours; 0: not yet; -ESTALE; -EOWNERDEAD. For a take the post is taken. */
 static int event_ready(void *ctx)
 {
 	struct event_wait *w = ctx;
+	/* Before the word: what it set last is seen behind this. */
+	bool gone = w->setter.id && !fr__slot_of(w->arena, w->setter);
 	struct fr__event *e;
 	uint64_t word;
 
@@ -252,7 +256,7 @@ static int event_ready(void *ctx)
 		if (!e)
 			return -ESTALE;
 		if (!w->take)
-			return (word & SET) != 0;
+			return word & SET ? 1 : gone ? -EOWNERDEAD : 0;
 		if ((word & POSTS) == 0)
 			return 0;
 		/* as [EVENT-2]; nobody waits for posts to go */
@@ -262,9 +266,9 @@ static int event_ready(void *ctx)
 }
 
 static int wait_for(struct fr_process *p, struct fr_event event, bool take,
-		    int64_t wait_ns)
+		    struct fr_addr setter, int64_t wait_ns)
 {
-	struct event_wait ctx = {p->arena, event, take};
+	struct event_wait ctx = {p->arena, event, take, setter};
 	struct fr__wait wait = {
 		.marks = FR__MARK_EVENT, .ready = event_ready, .ctx = &ctx,
 	};
@@ -277,6 +281,8 @@ static int wait_for(struct fr_process *p, struct fr_event event, bool take,
 	e = find(p->arena, event, &word);
 	if (!e)
 		return -ESTALE;
+	if (setter.id)
+		wait.depends = fr__addr_slot(setter) + 1;
 	wait.waiting = &e->waiting;
 	wait.word = &e->bell;
 	rc = fr__bell_wait(&p->bell, &wait, wait_ns);
@@ -285,12 +291,18 @@ static int wait_for(struct fr_process *p, struct fr_event event, bool take,
 
 int fr_event_wait(struct fr_process *p, struct fr_event event, int64_t wait_ns)
 {
-	return wait_for(p, event, false, wait_ns);
+	return wait_for(p, event, false, (struct fr_addr){0}, wait_ns);
+}
+
+int fr_event_wait_from(struct fr_process *p, struct fr_event event,
+		       struct fr_addr setter, int64_t wait_ns)
+{
+	return wait_for(p, event, false, setter, wait_ns);
 }
 
 int fr_event_take(struct fr_process *p, struct fr_event event, int64_t wait_ns)
 {
-	return wait_for(p, event, true, wait_ns);
+	return wait_for(p, event, true, (struct fr_addr){0}, wait_ns);
 }
 
 int fr_event_index(const struct fr_event_group *g, struct fr_event event)

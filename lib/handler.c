@@ -235,11 +235,15 @@ static int deliver(struct fr_process *p, const struct fr_run_opts *o, bool *any)
 		if (rc < 0)
 			return rc == -EAGAIN ? 0 : rc;
 		*any = true;
-		if (find_nearest(p, m.type, &fn, &ctx))
+		if (find_nearest(p, m.type, &fn, &ctx)) {
 			rc = fn(ctx, p, &m);
-		else
-			rc = o->unhandled ? o->unhandled(o->ctx, p, &m)
-					  : complain(p, &m);
+		} else if (o->unhandled) {
+			rc = o->unhandled(o->ctx, p, &m);
+		} else {
+			rc = complain(p, &m);
+			if (m.call)
+				fr__call_refuse(p, m.call);
+		}
 		if (m.body)
 			fr_release(p, &m);
 	}

@@ -233,7 +233,32 @@ int fr_send(struct fr_process *p, struct fr_addr to, struct fr_type type,
 		rc = claim(&w, p, to, fr__ring_units(len), wait_ns);
 	if (rc < 0)
 		return rc;
-	fr__ring_copy_in(write_head(&w, w.position, type, len), body, len);
+	fr__ring_copy_in(write_head(&w, w.position, type, len), 0, body, len);
+	fr__ring_publish_last(&w.ring, p->index, w.position, w.units, w.units);
+	fr__bell_ring(w.slot, FR__MARK_MAIL);
+	return 0;
+}
+
+/* In a record's type: the body starts with the number of a call. */
+#define WANTS_REPLY (UINT32_C(1) << 31)
+
+int fr__send_call(struct fr_process *p, struct fr_addr to, struct fr_type type,
+		  uint64_t call, const void *body, size_t len, int64_t wait_ns)
+{
+	size_t all = len + sizeof(call);
+	struct fr__record *rec;
+	struct room_wait w;
+	int rc;
+
+	if (len > fr__ring_body_max(&p->mailbox) - sizeof(call))
+		return -EMSGSIZE;
+	rc = claim(&w, p, to, fr__ring_units(all), wait_ns);
+	if (rc < 0)
+		return rc;
+	type.id |= WANTS_REPLY;
+	rec = write_head(&w, w.position, type, all);
+	fr__ring_copy_in(rec, 0, &call, sizeof(call));
+	fr__ring_copy_in(rec, sizeof(call), body, len);
 	fr__ring_publish_last(&w.ring, p->index, w.position, w.units, w.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return 0;
@@ -322,7 +347,7 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 
 		fr__ring_copy_in(write_head(&w, at, parts[i].type,
 					    parts[i].len),
-				 parts[i].body, parts[i].len);
+				 0, parts[i].body, parts[i].len);
 		if (i > 0)
 			fr__ring_prepare(&w.ring, p->index, at, n);
 		at += n;
@@ -496,6 +521,13 @@ static int give(struct fr_process *p, struct fr_message *m)
 	m->body = rec->body;
 	m->len = len;
 	m->type.id = rec->type;
+	m->call = 0;
+	if (m->type.id & WANTS_REPLY && len >= sizeof(m->call)) {
+		memcpy(&m->call, rec->body, sizeof(m->call));
+		m->body = rec->body + sizeof(m->call);
+		m->len -= sizeof(m->call);
+		m->type.id &= ~WANTS_REPLY;
+	}
 	m->from = fr__addr(p->stash_owner, rec->from_generation);
 	m->priv = p->stash_position;
 	return 0;

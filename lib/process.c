@@ -294,9 +294,10 @@ void fr_leave(struct fr_process *p)
 	free_slot(p->arena, p->index, leaving);
 	fr__life_unlock(p->arena, p->index);
 	pthread_mutex_unlock(&p->arena->join_mutex);
-	/* Whoever waits for room in the mailbox is told that its owner is gone
-	 * by looking again. */
-	fr__wake_all(p->arena, FR__MARK_ROOM);
+	/* Whoever waits for room in the mailbox, a reply or an event is told
+	 * that we are gone by looking again. */
+	fr__wake_all(p->arena, FR__MARK_ROOM | FR__MARK_RESULT);
+	fr__events_shake(p->arena, false);
 	free_handle(p);
 }
 

@@ -172,6 +172,16 @@ int fr__mail_ready(struct fr_process *p);
 /* Somebody of the process is about to sleep: look for who waits for room. */
 void fr__mail_before_sleep(void *process);
 
+/* fr_send() of the message of a call, see call.c. */
+struct fr_type;
+int fr__send_call(struct fr_process *p, struct fr_addr to, struct fr_type type,
+		  uint64_t call, const void *body, size_t len, int64_t wait_ns);
+
+/* ---- call.c ---- */
+
+/* Nobody here handles it: the caller is told. */
+void fr__call_refuse(struct fr_process *p, uint64_t call);
+
 /* ---- task.c ---- */
 
 int fr__task_ready(struct fr_process *p);

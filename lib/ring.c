@@ -362,7 +362,8 @@ void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 			  tag(r, DEAD, owner, n, position));
 }
 
-void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len)
+void fr__ring_copy_in(struct fr__record *rec, size_t at, const void *bytes,
+		      size_t len)
 {
 #if FR__TSAN
 	/* A producer that lost its way may look at the first word of any unit
@@ -372,8 +373,8 @@ void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len)
 	size_t done = 0;
 
 	while (done < len) {
-		unsigned char *to = rec->body + done;
-		size_t in_unit = (done + FR__RECORD_HEAD) % FR__UNIT;
+		unsigned char *to = rec->body + at + done;
+		size_t in_unit = (at + done + FR__RECORD_HEAD) % FR__UNIT;
 
 		size_t left = len - done;
 
@@ -381,19 +382,19 @@ void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len)
 			uint64_t word = 0;
 
 			left = left < 8 ? left : 8;
-			memcpy(&word, (const char *)body + done, left);
+			memcpy(&word, (const char *)bytes + done, left);
 			/* [RING-13] relaxed: as plain bytes, see above. */
 			fr__store_relaxed((struct fr__a64 *)(void *)to, word);
 		} else {
 			left = left < FR__UNIT - in_unit ? left
 							 : FR__UNIT - in_unit;
-			memcpy(to, (const char *)body + done, left);
+			memcpy(to, (const char *)bytes + done, left);
 		}
 		done += left;
 	}
 #else
-	if (len > 0) /* body may be NULL then */
-		memcpy(rec->body, body, len);
+	if (len > 0) /* bytes may be NULL then */
+		memcpy(rec->body + at, bytes, len);
 #endif
 }
 

@@ -82,7 +82,9 @@ void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 /* The tags of free units inside a claim of n units: not for who reads it. */
 void fr__ring_clear_tags(const struct fr__ring *r, uint64_t position,
 			 uint32_t n);
-void fr__ring_copy_in(struct fr__record *rec, const void *body, size_t len);
+/* Bytes into the body, from `at` on. */
+void fr__ring_copy_in(struct fr__record *rec, size_t at, const void *bytes,
+		      size_t len);
 
 /*
  * Consumer. fr__ring_next: 1 and the next record's position and owner, 0 there

@@ -41,75 +41,12 @@
  *	of a worker	before its CAS an entry that is gone from the ring, noted
  *			in its slot (taking); from then on a cell TAKEN by it;
  *			after DONE perhaps no done bit: told again
- *	of who turns a full ring over (push_hard)
- *			entries that are gone from the ring, noted in their cells
- *			(moved)
- * Recovery pushes what is noted once more: an entry too many harms nobody.
+ * cell.c says who mends it.
  */
-#include "process.h"
+#include "cell.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ATTEMPTS_MAX 3
-
-/* ---- the state word ---- */
-
-static inline uint64_t cell_word(uint32_t generation, unsigned attempt,
-				 enum fr__cell_state state, unsigned owner,
-				 unsigned outcome)
-{
-	return (uint64_t)generation << 32 | (uint64_t)(attempt & 0xff) << 24 |
-	       (uint64_t)state << 20 | (uint64_t)owner << 8 | outcome;
-}
-
-static inline uint32_t generation_of(uint64_t word)
-{
-	return (uint32_t)(word >> 32);
-}
-
-static inline unsigned attempt_of(uint64_t word)
-{
-	return word >> 24 & 0xff;
-}
-
-static inline enum fr__cell_state state_of(uint64_t word)
-{
-	return (enum fr__cell_state)(word >> 20 & 0xf);
-}
-
-static inline unsigned owner_of(uint64_t word)
-{
-	return word >> 8 & 0xfff;
-}
-
-static inline unsigned outcome_of(uint64_t word)
-{
-	return word & 0xff;
-}
-
-static inline struct fr_task_id task_id(uint32_t cell, uint32_t generation)
-{
-	return (struct fr_task_id){(uint64_t)generation << 32 | cell};
-}
-
-static inline uint64_t look(const struct fr__cell *c)
-{
-	/* [TASK-1] seq_cst: state -> what was written into the cell before it.
-	 * Pairs with [TASK-3]. Without it: a half-filled task is run, a
-	 * half-written result is read. */
-	return fr__load_sc(&c->state);
-}
-
-static inline bool step(struct fr__cell *c, uint64_t from, uint64_t to)
-{
-	/* [TASK-3] seq_cst: cell written -> state; and DONE -> the look
-	 * whether the submitter is still there, against its leaving -> its
-	 * look at the cell. Pairs with [TASK-1] and [TASK-8]. Without it: as
-	 * there; or a cell stays DONE for a submitter that is gone. */
-	return fr__cas_sc(&c->state, &from, to);
-}
 
 /* ---- idle workers ---- */
 
@@ -209,9 +146,8 @@ static void find_free(struct fr_process *p)
 	uint32_t i;
 
 	for (i = 0; i < p->cells; i++)
-		if (state_of(look(fr__arena_cell(p->arena,
-						 p->first_cell + i))) ==
-		    FR__CELL_FREE)
+		if (fr__cell_state(fr__cell_look(fr__arena_cell(
+			    p->arena, p->first_cell + i))) == FR__CELL_FREE)
 			/* [TASK-5] relaxed: a hint; the CAS FREE -> FILLING
 			 * decides. */
 			fr__or_relaxed(&p->free_cells[i / 64],
@@ -253,8 +189,7 @@ static int take_bit(struct fr__a64 *words, unsigned count)
 	return -1;
 }
 
-/* A cell to fill: its number among the own ones, or -EAGAIN. */
-static int reserve_cell(struct fr_process *p, uint64_t *word)
+int fr__cell_reserve(struct fr_process *p, uint64_t *word)
 {
 	const struct fr_arena *a = p->arena;
 	bool searched = false;
@@ -266,93 +201,44 @@ static int reserve_cell(struct fr_process *p, uint64_t *word)
 
 		if (i < 0) {
 			/* as [TASK-6] */
-			if (searched || fr__load_relaxed(&p->outstanding) ==
-						p->cells)
+			if (searched ||
+			    fr__load_relaxed(&p->outstanding) == p->cells)
 				return -EAGAIN;
 			searched = true;
 			find_free(p);
 			continue;
 		}
 		c = fr__arena_cell(a, p->first_cell + (uint32_t)i);
-		*word = look(c);
-		if (state_of(*word) != FR__CELL_FREE)
+		*word = fr__cell_look(c);
+		if (fr__cell_state(*word) != FR__CELL_FREE)
 			continue;
-		g = generation_of(*word) + 1;
+		g = fr__cell_generation(*word) + 1;
 		g = g ? g : 1;
-		if (step(c, *word, cell_word(g, 0, FR__CELL_FILLING, p->index,
-					     0))) {
-			*word = cell_word(g, 0, FR__CELL_FILLING, p->index, 0);
+		if (fr__cell_step(c, *word,
+				  fr__cell_word(g, 0, FR__CELL_FILLING,
+						p->index, 0))) {
+			*word = fr__cell_word(g, 0, FR__CELL_FILLING, p->index,
+					      0);
 			return i;
 		}
 	}
 }
 
-/* The own cell i is FREE again. */
-static void give_back(struct fr_process *p, uint32_t i)
+void fr__cell_give_back(struct fr_process *p, uint32_t i)
 {
 	/* as [TASK-6] */
 	fr__or_relaxed(&p->free_cells[i / 64], UINT64_C(1) << i % 64);
+}
+
+/* The same, of a task: one outstanding less. */
+static void give_back(struct fr_process *p, uint32_t i)
+{
+	fr__cell_give_back(p, i);
 	/* [TASK-13] seq_cst: none outstanding -> the look for who waits; a
 	 * collector counted -> its look at bits and at outstanding. Pairs with
 	 * [TASK-12]. Without it: one waits for a result that cannot come. */
 	if (fr__add_sc(&p->outstanding, -1u) == 1)
 		fr__bell_ring(p->slot, FR__MARK_RESULT | FR__MARK_CELLS);
-}
-
-/* Does an entry of the task ring still count? */
-static bool counts(const struct fr_arena *a, uint32_t cell, uint32_t generation)
-{
-	uint64_t word;
-
-	if (cell >= fr__cells(a))
-		return false;
-	word = look(fr__arena_cell(a, cell));
-	return state_of(word) == FR__CELL_QUEUED &&
-	       (generation_of(word) & 0xffff) == (generation & 0xffff);
-}
-
-/* Somebody takes a cell's entry out of the ring to push it again: whoever dies
- * with it in hand, recovery finds this. */
-static void note_moved(const void *arena, uint32_t cell)
-{
-	const struct fr_arena *a = arena;
-
-	if (cell < fr__cells(a))
-		/* [TASK-16] relaxed: before the CAS that takes the entry, in
-		 * our own order of stores by [TASKRING-6]; read only once we
-		 * are proven dead. */
-		fr__store_relaxed(&fr__arena_cell(a, cell)->moved, 1);
-}
-
-#define IN_HAND 8
-
-/* The ring is full. It has room for twice as many entries as there are cells, so
- * most of them count no more (cancelled, or left behind by submitters that are
- * gone): drop those from its head, and move those that count to its tail, until
- * this entry is in. */
-static int push_hard(const struct fr_arena *a, uint32_t cell,
-		     uint32_t generation)
-{
-	uint32_t cells[IN_HAND] = {cell};
-	uint32_t generations[IN_HAND] = {generation};
-	unsigned n = 1;
-	int rc;
-
-	while (n > 0) {
-		rc = fr__taskring_push(&a->tasks, cells[n - 1],
-				       generations[n - 1]);
-		if (rc == 0)
-			n--;
-		else if (rc != -EAGAIN)
-			return rc;
-		else if (n < IN_HAND &&
-			 fr__taskring_move(&a->tasks, note_moved, a, &cells[n],
-					   &generations[n]) == 1)
-			n += counts(a, cells[n], generations[n]);
-		else
-			sched_yield(); /* others are at it too */
-	}
-	return 0;
 }
 
 int fr_submit(struct fr_process *p, const struct fr_task *task,
@@ -367,11 +253,11 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 	if (rc == 0 && task->len > a->geo.arg_max)
 		rc = -EMSGSIZE;
 	if (rc == 0)
-		rc = i = reserve_cell(p, &word);
+		rc = i = fr__cell_reserve(p, &word);
 	if (rc < 0)
 		return rc;
 	c = fr__arena_cell(a, p->first_cell + (uint32_t)i);
-	g = generation_of(word);
+	g = fr__cell_generation(word);
 	/* as [TASK-6] */
 	fr__add_relaxed(&p->outstanding, 1);
 	c->from = fr_self(p).id;
@@ -381,32 +267,18 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 	fr__store_relaxed(&c->moved, 0);
 	if (task->len)
 		memcpy(fr__cell_arg(c), task->arg, task->len);
-	queued = cell_word(g, 0, FR__CELL_QUEUED, p->index, 0);
-	step(c, word, queued);
-	rc = push_hard(a, p->first_cell + (uint32_t)i, g);
+	queued = fr__cell_word(g, 0, FR__CELL_QUEUED, p->index, 0);
+	fr__cell_step(c, word, queued);
+	rc = fr__cell_push(a, p->first_cell + (uint32_t)i, g);
 	if (rc < 0) {
-		step(c, queued, cell_word(g, 0, FR__CELL_FREE, 0, 0));
+		fr__cell_step(c, queued,
+			      fr__cell_word(g, 0, FR__CELL_FREE, 0, 0));
 		give_back(p, (uint32_t)i);
 		return rc;
 	}
 	wake_one(a);
-	*ret = task_id(p->first_cell + (uint32_t)i, g);
+	*ret = fr__task_id(p->first_cell + (uint32_t)i, g);
 	return 0;
-}
-
-#define BATCH 16 /* results that are worth waking a lazy collector for */
-
-/* The task ring may have run dry: that is what lazy collectors wait for. */
-static void ring_if_dry(const struct fr_arena *a)
-{
-	struct fr__a32 *lazy = &a->header->lazy;
-
-	/* [TASK-14] seq_cst: entry taken -> the look for lazy ones; their flag
-	 * -> their marks. Pairs with [TASK-15]. Without it: one sleeps on while
-	 * the workers have nothing to do. */
-	if (fr__load_sc(lazy) && !fr__taskring_any(&a->tasks) &&
-	    fr__swap_sc(lazy, 0))
-		fr__wake_all(a, FR__MARK_CELLS);
 }
 
 static void lazy_arm(void *ctx, bool on)
@@ -417,50 +289,6 @@ static void lazy_arm(void *ctx, bool on)
 		/* [TASK-15] seq_cst: our mark -> the flag -> the last look.
 		 * Pairs with [TASK-14]. Without it: see there. */
 		fr__store_sc(&p->arena->header->lazy, 1);
-}
-
-/* A result is there: ring for who waits for any; for who only wants its cells
- * back when a batch is there (half of its cells, if they are few). */
-static void ring_submitter(const struct fr_arena *a, unsigned slot)
-{
-	struct fr__slot *s = &a->slots[slot];
-	uint32_t cells = fr__cells_of(a, slot), i;
-	unsigned there = 0;
-
-	fr__bell_ring(s, FR__MARK_RESULT);
-	/* as [BELL-1] */
-	if (!(fr__load_sc(&s->waiting) & FR__MARK_CELLS))
-		return;
-	for (i = 0; i < (cells + 63) / 64; i++)
-		/* as [TASK-9] */
-		there += (unsigned)__builtin_popcountll(
-			fr__load_sc(&fr__done(a, slot)[i]));
-	if (there >= BATCH || there * 2 >= cells)
-		fr__bell_strike(&s->waiting, &s->bell, FR__MARK_CELLS);
-	ring_if_dry(a);
-}
-
-/* Say that a cell is DONE: to its submitter, or free it if that is gone. from
- * was read before: the submitter may have the cell in use again by now. */
-static void tell(const struct fr_arena *a, uint32_t cell, uint64_t done,
-		 struct fr_addr from)
-{
-	struct fr__cell *c = fr__arena_cell(a, cell);
-	unsigned slot = fr__slot_of_cell(a, cell);
-	uint32_t i = cell - fr__first_cell(a, slot);
-
-	/* [TASK-7] seq_cst: DONE -> the bit -> the look at its mark. Pairs with
-	 * [TASK-9]. Without it: a result is there and its submitter sleeps. */
-	fr__or_sc(&fr__done(a, slot)[i / 64], UINT64_C(1) << i % 64);
-	/* [TASK-8] seq_cst: see [TASK-3]. Pairs with [TASK-3] and
-	 * [PROCESS-2]. Without it: see there. */
-	if (fr__addr_slot(from) == slot &&
-	    fr__slot_is(fr__load_sc(&a->slots[slot].state),
-			fr__addr_generation(from)))
-		ring_submitter(a, slot);
-	else
-		step(c, done, cell_word(generation_of(done), 0, FR__CELL_FREE,
-					0, 0));
 }
 
 /* Fetch the done bits. Is there one, or nothing to wait for? */
@@ -505,24 +333,26 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 
 	if (i >= p->cells)
 		return -EBADMSG;
-	word = look(c);
+	word = fr__cell_look(c);
 	/* Else told twice; or of the slot's last holder, then who finished it
-	 * frees it. */
-	if (state_of(word) != FR__CELL_DONE || c->from != fr_self(p).id ||
-	    !step(c, word, cell_word(generation_of(word), attempt_of(word),
-				     FR__CELL_HELD, p->index,
-				     outcome_of(word))))
+	 * frees it; or of a call. */
+	if (fr__cell_state(word) != FR__CELL_DONE || fr__cell_is_call(word) ||
+	    c->from != fr_self(p).id ||
+	    !fr__cell_step(c, word,
+			   fr__cell_word(fr__cell_generation(word),
+					 fr__cell_attempt(word), FR__CELL_HELD,
+					 p->index, fr__cell_outcome(word))))
 		return 0;
-	run = outcome_of(word) == FR_TASK_DONE ||
-	      outcome_of(word) == FR_TASK_FAILED;
+	run = fr__cell_outcome(word) == FR_TASK_DONE ||
+	      fr__cell_outcome(word) == FR_TASK_FAILED;
 	if (run && c->result_len > a->geo.result_max)
 		return -EBADMSG;
 	*r = (struct fr_result){
-		.id = task_id(p->first_cell + i, generation_of(word)),
-		.status = (enum fr_task_status)outcome_of(word),
+		.id = fr__task_id(p->first_cell + i, fr__cell_generation(word)),
+		.status = (enum fr_task_status)fr__cell_outcome(word),
 		.value = run ? c->value : -ECANCELED,
 		.kind = c->kind,
-		.attempt = attempt_of(word),
+		.attempt = fr__cell_attempt(word),
 		.data = fr__cell_result(a, c),
 		.len = run ? c->result_len : 0,
 		.worker.id = run ? c->worker : 0,
@@ -582,8 +412,8 @@ static struct fr__cell *own_cell(const struct fr_process *p,
 	if (cell - p->first_cell >= p->cells)
 		return NULL;
 	c = fr__arena_cell(p->arena, cell);
-	*word = look(c);
-	return generation_of(*word) == id.id >> 32 ? c : NULL;
+	*word = fr__cell_look(c);
+	return fr__cell_generation(*word) == id.id >> 32 ? c : NULL;
 }
 
 void fr_result_release(struct fr_process *p, struct fr_result *r)
@@ -594,9 +424,10 @@ void fr_result_release(struct fr_process *p, struct fr_result *r)
 	if (fr__own(p) < 0)
 		return;
 	c = own_cell(p, r->id, &word);
-	if (!c || state_of(word) != FR__CELL_HELD ||
-	    !step(c, word, cell_word(generation_of(word), 0, FR__CELL_FREE, 0,
-				     0)))
+	if (!c || fr__cell_state(word) != FR__CELL_HELD ||
+	    !fr__cell_step(c, word,
+			   fr__cell_word(fr__cell_generation(word), 0,
+					 FR__CELL_FREE, 0, 0)))
 		return;
 	r->data = NULL;
 	give_back(p, (uint32_t)r->id.id - p->first_cell);
@@ -612,16 +443,18 @@ int fr_task_cancel(struct fr_process *p, struct fr_task_id id)
 		return rc;
 	for (;;) {
 		c = own_cell(p, id, &word);
-		if (!c || state_of(word) == FR__CELL_FREE)
+		if (!c || fr__cell_state(word) == FR__CELL_FREE)
 			return -ESRCH;
-		if (state_of(word) == FR__CELL_TAKEN)
+		if (fr__cell_state(word) == FR__CELL_TAKEN)
 			return -EBUSY;
-		if (state_of(word) != FR__CELL_QUEUED)
+		if (fr__cell_state(word) != FR__CELL_QUEUED)
 			return -EALREADY;
-		done = cell_word(generation_of(word), attempt_of(word),
-				 FR__CELL_DONE, p->index, FR_TASK_CANCELLED);
-		if (step(c, word, done)) {
-			tell(p->arena, (uint32_t)id.id, done, fr_self(p));
+		done = fr__cell_word(fr__cell_generation(word),
+				     fr__cell_attempt(word), FR__CELL_DONE,
+				     p->index, FR_TASK_CANCELLED);
+		if (fr__cell_step(c, word, done)) {
+			fr__cell_tell(p->arena, (uint32_t)id.id, done,
+				      fr_self(p));
 			return 0;
 		}
 	}
@@ -648,22 +481,25 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 	do {
 		rc = fr__taskring_take(&a->tasks, &p->slot->taking, &cell, &g);
 		if (rc == 0)
-			ring_if_dry(a); /* perhaps only by dropping entries */
+			fr__ring_if_dry(
+				a); /* perhaps only by dropping entries */
 		if (rc <= 0)
 			return rc;
 		if (cell >= fr__cells(a))
 			return -EBADMSG;
 		c = fr__arena_cell(a, cell);
-		word = look(c);
-		p->in_hand_state = cell_word(generation_of(word),
-					     attempt_of(word) + 1,
-					     FR__CELL_TAKEN, p->index, 0);
+		word = fr__cell_look(c);
+		p->in_hand_state = fr__cell_word(fr__cell_generation(word),
+						 fr__cell_attempt(word) + 1,
+						 FR__CELL_TAKEN, p->index, 0);
 		/* Else cancelled, or a doubled entry. */
-	} while (!counts(a, cell, g) || !step(c, word, p->in_hand_state));
+	} while (!fr__entry_counts(a, cell, g) ||
+		 !fr__cell_step(c, word, p->in_hand_state));
 	p->in_hand = cell + 1;
-	ring_if_dry(a);
+	fr__ring_if_dry(a);
 	*reply = (struct fr_reply){
-		.data = fr__cell_result(a, c), .max = a->geo.result_max,
+		.data = fr__cell_result(a, c),
+		.max = a->geo.result_max,
 	};
 	if (c->arg_len > a->geo.arg_max) {
 		fr_complete(p, -EBADMSG, reply);
@@ -673,8 +509,8 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 		.arg = fr__cell_arg(c),
 		.len = c->arg_len,
 		.kind = c->kind,
-		.attempt = attempt_of(p->in_hand_state),
-		.id = task_id(cell, generation_of(word)),
+		.attempt = fr__cell_attempt(p->in_hand_state),
+		.id = fr__task_id(cell, fr__cell_generation(word)),
 		.from.id = c->from,
 	};
 	return 1;
@@ -741,33 +577,14 @@ int fr_complete(struct fr_process *p, int value, const struct fr_reply *reply)
 	c->value = value;
 	c->worker = fr_self(p).id;
 	from.id = c->from;
-	done = cell_word(generation_of(p->in_hand_state),
-			 attempt_of(p->in_hand_state), FR__CELL_DONE, p->index,
-			 value < 0 ? FR_TASK_FAILED : FR_TASK_DONE);
+	done = fr__cell_word(fr__cell_generation(p->in_hand_state),
+			     fr__cell_attempt(p->in_hand_state), FR__CELL_DONE,
+			     p->index,
+			     value < 0 ? FR_TASK_FAILED : FR_TASK_DONE);
 	p->in_hand = 0;
-	if (step(c, p->in_hand_state, done))
-		tell(a, cell, done, from);
+	if (fr__cell_step(c, p->in_hand_state, done))
+		fr__cell_tell(a, cell, done, from);
 	return 0;
-}
-
-/* ---- leaving and recovery ---- */
-
-void fr__tasks_drop(const struct fr_arena *a, unsigned slot)
-{
-	uint32_t i;
-
-	for (i = 0; i < fr__cells_of(a, slot); i++) {
-		struct fr__cell *c = fr__arena_cell(a, fr__first_cell(a, slot) +
-						       i);
-		uint64_t word = look(c);
-
-		/* A TAKEN one is freed by who finishes it. */
-		while (state_of(word) != FR__CELL_FREE &&
-		       state_of(word) != FR__CELL_TAKEN &&
-		       !step(c, word, cell_word(generation_of(word), 0,
-						FR__CELL_FREE, 0, 0)))
-			word = look(c);
-	}
 }
 
 void fr__tasks_leave(struct fr_process *p)
@@ -778,61 +595,4 @@ void fr__tasks_leave(struct fr_process *p)
 		fr_complete(p, -ECANCELED, &none);
 	fr__tasks_drop(p->arena, p->index);
 	fr__task_pass_on(p->arena);
-}
-
-/* A cell TAKEN by a process that is gone: to another worker, or buried; freed if
- * its submitter is gone too. */
-static void take_from(const struct fr_arena *a, unsigned slot, uint32_t cell,
-		      uint64_t word)
-{
-	struct fr__cell *c = fr__arena_cell(a, cell);
-	unsigned attempts = attempt_of(word), by = fr__slot_of_cell(a, cell);
-	uint32_t g = generation_of(word);
-	struct fr_addr from = {c->from};
-	uint64_t to;
-
-	if (attempts >= ATTEMPTS_MAX) {
-		to = cell_word(g, attempts, FR__CELL_DONE, slot, FR_TASK_BURIED);
-		if (step(c, word, to))
-			tell(a, cell, to, from);
-		return;
-	}
-	note_moved(a, cell);
-	to = cell_word(g, attempts, FR__CELL_QUEUED, by, 0);
-	if (!step(c, word, to))
-		return;
-	/* as [TASK-8]: its submitter may have gone while it was TAKEN */
-	if (fr__addr_slot(from) == by &&
-	    fr__slot_is(fr__load_sc(&a->slots[by].state),
-			fr__addr_generation(from)))
-		push_hard(a, cell, g);
-	else
-		step(c, to, cell_word(g, 0, FR__CELL_FREE, 0, 0));
-}
-
-void fr__tasks_recover(const struct fr_arena *a, unsigned slot)
-{
-	uint32_t cell, g;
-
-	/* The entry that it had taken out, the cell still QUEUED. */
-	if (fr__taskring_taken(&a->slots[slot].taking, &cell, &g) &&
-	    counts(a, cell, g))
-		push_hard(a, cell, g);
-	for (cell = 0; cell < fr__cells(a); cell++) {
-		struct fr__cell *c = fr__arena_cell(a, cell);
-		uint64_t word = look(c);
-		struct fr_addr from = {c->from};
-
-		/* as [TASK-16]; who set it need not be the dead one */
-		if (state_of(word) == FR__CELL_QUEUED &&
-		    fr__load_relaxed(&c->moved))
-			push_hard(a, cell, generation_of(word));
-		if (owner_of(word) != slot)
-			continue;
-		if (state_of(word) == FR__CELL_DONE)
-			tell(a, cell, word, from);
-		else if (state_of(word) == FR__CELL_TAKEN)
-			take_from(a, slot, cell, word);
-	}
-	fr__task_pass_on(a);
 }

@@ -37,7 +37,7 @@ static void fill(struct fixture *f, uint64_t at, size_t len, unsigned char c)
 
 	memset(body, c, len);
 	rec->len = (uint32_t)len;
-	fr__ring_copy_in(rec, body, len);
+	fr__ring_copy_in(rec, 0, body, len);
 }
 
 /* Claim, write, publish, advance; the claim's answer. */
@@ -588,7 +588,7 @@ static void payload_that_looks_like_tags_misleads_nobody(void **state)
 		at = claim(&f, 1, fr__ring_units(sizeof(body)));
 		rec = fr__ring_at(&f.ring, at);
 		rec->len = sizeof(body);
-		fr__ring_copy_in(rec, body, sizeof(body));
+		fr__ring_copy_in(rec, 0, body, sizeof(body));
 		fr__ring_publish(&f.ring, 1, at, fr__ring_units(sizeof(body)));
 		if (k % 3)
 			fr__ring_advance(&f.ring, at,

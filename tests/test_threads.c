@@ -73,7 +73,7 @@ static void *produce(void *arg)
 		rec = fr__ring_at(&ring, at);
 		rec->len = (uint32_t)len;
 		rec->type = owner;
-		fr__ring_copy_in(rec, body, len);
+		fr__ring_copy_in(rec, 0, body, len);
 		if (i % 101 == 100) {
 			fr__ring_cancel(&ring, owner, at, n);
 			fr__fence_sc();

@@ -63,6 +63,13 @@ FR_API int fr_event_wait(struct fr_process *process, struct fr_event event,
 			 int64_t wait_ns);
 
 /*
+ * Wait until it is set by one process, which alone will: -EOWNERDEAD when that is
+ * gone, or dead, and the event still unset. Else as fr_event_wait().
+ */
+FR_API int fr_event_wait_from(struct fr_process *process, struct fr_event event,
+			      struct fr_addr setter, int64_t wait_ns);
+
+/*
  * Counting use: each post lets one fr_event_take() through. Beside set, clear
  * and wait, which it does not touch. Up to 1023 posts may be waiting.
  * Errors as for set and wait; fr_event_post: -EOVERFLOW.

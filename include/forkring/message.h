@@ -125,6 +125,7 @@ struct fr_message {
 	size_t len;
 	struct fr_type type;
 	struct fr_addr from;
+	uint64_t call; /* of fr_call(): for fr_reply(); 0: no reply is awaited */
 	uint64_t priv;
 };
 
@@ -151,6 +152,35 @@ FR_API int fr_receive_batch(struct fr_process *process, int64_t wait_ns,
 			    struct fr_message *messages, unsigned max);
 FR_API void fr_release_batch(struct fr_process *process,
 			     struct fr_message *messages, unsigned count);
+
+/*
+ * Send a message and wait for its reply, whose bytes are copied to reply: returns
+ * how many. Never hangs on a callee that dies, whoever finds out. It takes one of
+ * this process's cells (fr_arena_opts.cells) until the reply is there. Any thread
+ * but one that the callee waits for. After a time limit or -EINTR the call is
+ * given up: the callee's fr_reply() is -ESRCH.
+ *
+ * wait_ns: for room and reply together; 0 makes no sense. -EOWNERDEAD the callee
+ * has died or left without replying · -ESRCH it was gone before · -ETIMEDOUT ·
+ * -EINTR · -ENOMSG it has no handler for the type (fr_run()) · -EAGAIN no cell is
+ * free, or its mailbox is full and wait_ns is 0 · -EMSGSIZE the message is over
+ * fr_arena_info().message_max - 8, or the reply over reply_max (it is lost) ·
+ * -EDEADLK itself · -ECHILD · -EBADMSG.
+ */
+FR_API int fr_call(struct fr_process *process, struct fr_addr to,
+		   struct fr_type type, const void *body, size_t len,
+		   int64_t wait_ns, void *reply, size_t reply_max);
+
+/*
+ * Reply to a message whose m->call is not 0: in its handler, or later (keep the
+ * number), from any thread of the process that received it; once. Copies
+ * fr_arena_info().result_max bytes at most. Does not block.
+ *
+ * -ESRCH nobody waits any more: the caller is gone or gave up, or it was replied
+ * to · -EMSGSIZE · -ECHILD.
+ */
+FR_API int fr_reply(struct fr_process *process, uint64_t call, const void *body,
+		    size_t len);
 
 /* What a handler answers. */
 #define FR_CONTINUE 0
