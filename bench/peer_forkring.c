@@ -185,15 +185,11 @@ static int farm_work(void *ctx, const struct fr_task *task,
 }
 
 /* A worker that dies spoils the figure, though its task is done again. */
-static void farm_report(void *ctx, const char *name, int pid, int status,
-			bool restarting)
+static void farm_report(void *ctx, const struct fr_end *end)
 {
 	struct trial *t = ctx;
 
-	(void)name;
-	(void)pid;
-	(void)restarting;
-	if (status != 0)
+	if (end->status != 0)
 		t->shared->member[0].rc = -EOWNERDEAD;
 }
 

@@ -13,6 +13,7 @@
  * then looks at the cells: one of the two frees it.
  */
 #include "cell.h"
+#include "forkring/supervisor.h"
 
 #include <sched.h>
 
@@ -46,6 +47,7 @@ static void note_moved(const void *arena, uint32_t cell)
 }
 
 #define IN_HAND 8
+#define ROUNDS_MAX 100000 /* in which nothing moves: only in a damaged ring */
 
 /* The ring is full. It has room for twice as many entries as there are cells, so
  * most of them count no more (cancelled, or left behind by submitters that are
@@ -55,10 +57,10 @@ int fr__cell_push(const struct fr_arena *a, uint32_t cell, uint32_t generation)
 {
 	uint32_t cells[IN_HAND] = {cell};
 	uint32_t generations[IN_HAND] = {generation};
-	unsigned n = 1;
+	unsigned n = 1, lost = 0;
 	int rc;
 
-	while (n > 0) {
+	while (n > 0 && lost < ROUNDS_MAX) {
 		rc = fr__taskring_push(&a->tasks, cells[n - 1],
 				       generations[n - 1]);
 		if (rc == 0)
@@ -69,10 +71,10 @@ int fr__cell_push(const struct fr_arena *a, uint32_t cell, uint32_t generation)
 			 fr__taskring_move(&a->tasks, note_moved, a, &cells[n],
 					   &generations[n]) == 1)
 			n += fr__entry_counts(a, cells[n], generations[n]);
-		else
+		else if (++lost < ROUNDS_MAX)
 			sched_yield(); /* others are at it too */
 	}
-	return 0;
+	return n > 0 ? -EBADMSG : 0;
 }
 
 /* ---- results ---- */
@@ -201,6 +203,26 @@ static void take_from(const struct fr_arena *a, unsigned slot, uint32_t cell,
 		fr__cell_push(a, cell, g);
 	else
 		fr__cell_step(c, to, fr__cell_free(to));
+}
+
+void fr__task_of(const struct fr_arena *a, unsigned slot, struct fr_end *e)
+{
+	struct fr__cell *c;
+	uint32_t cell, g;
+	uint64_t word;
+
+	if (!fr__taskring_taken(&a->slots[slot].taking, &cell, &g) ||
+	    cell >= fr__cells(a))
+		return;
+	c = fr__arena_cell(a, cell);
+	word = fr__cell_look(c);
+	if (fr__cell_state(word) != FR__CELL_TAKEN ||
+	    fr__cell_owner(word) != slot || fr__cell_is_call(word))
+		return;
+	e->had_task = true;
+	e->task = fr__task_id(cell, fr__cell_generation(word));
+	e->kind = c->kind;
+	e->attempt = fr__cell_attempt(word);
 }
 
 void fr__tasks_recover(const struct fr_arena *a, unsigned slot)

@@ -94,16 +94,15 @@ static void tear_down(void *ctx, struct fr_process *self)
 
 /* ---- in main ---- */
 
-static void on_report(void *ctx, const char *name, int pid, int status,
-		      bool restarting)
+static void on_report(void *ctx, const struct fr_end *end)
 {
 	struct fr_farm *f = ctx;
 
-	f->stats.restarts += restarting;
+	f->stats.restarts += end->restarting;
 	if (f->opts.report)
-		f->opts.report(f->opts.ctx, name, pid, status, restarting);
+		f->opts.report(f->opts.ctx, end);
 	else
-		fr__report(name, pid, status, restarting);
+		fr__report(end);
 }
 
 static int add_workers(struct fr_farm *f)

@@ -44,6 +44,7 @@
 #define FR__LINE 64
 #define FR__SLOTS_MAX 4096
 #define FR__NAME_BYTES (FR_NAME_MAX + 1)
+#define FR__WORDS_BYTES 64 /* of last words, with the NUL */
 
 /* What an arena's size and offsets follow from. W: creator, before the name. */
 struct fr__geometry {
@@ -131,7 +132,9 @@ struct fr__slot {
 	/* W: owner. Slot + 1 of the mailbox in which it waits for room; 0: of
 	 * several. R: who wakes it. */
 	struct fr__a32 room_of;
-	char pad2[128 - 12];
+	char pad2[64 - 12];
+	/* Line 3: W: owner; "" when it joins. R: who reports its end. */
+	struct fr__a64 last_words[FR__WORDS_BYTES / 8];
 };
 
 /*

@@ -208,6 +208,7 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 	fr__store_relaxed(&p->slot->waiting, 0);
 	fr__store_relaxed(&p->slot->taking, 0);
 	fr__name_store(p->slot->name, o->name ? o->name : "");
+	fr__text_store(p->slot->last_words, "", FR__WORDS_BYTES);
 	if (!step(p->slot,
 		  fr__slot_word(FR__SLOT_JOINING, (uint32_t)getpid(),
 				p->generation),
@@ -467,6 +468,12 @@ int fr_process_pid(struct fr_process *p, struct fr_addr addr)
 	     fr__slot_state(word) != FR__SLOT_JOINED))
 		return -ESRCH;
 	return (int)fr__slot_who(word);
+}
+
+void fr_last_words(struct fr_process *p, const char *text)
+{
+	if (fr__own(p) == 0)
+		fr__text_store(p->slot->last_words, text, FR__WORDS_BYTES);
 }
 
 void fr_interrupt(struct fr_process *p)

@@ -155,10 +155,20 @@ void fr__routes_changed(const struct fr_arena *a);
 int fr__route_find(struct fr_process *p, const char *name,
 		   struct fr_addr *addrs, unsigned max);
 
-/* Names as they stand in the arena: words, so that reading one that changes is
- * no data race. text has FR__NAME_BYTES bytes. */
-void fr__name_store(struct fr__a64 *words, const char *name);
-void fr__name_load(const struct fr__a64 *words, char *text);
+/* Texts as they stand in the arena: words, so that reading one that changes is no
+ * data race. Of `bytes`, NUL included: longer ones are cut. */
+void fr__text_store(struct fr__a64 *words, const char *text, size_t bytes);
+void fr__text_load(const struct fr__a64 *words, char *text, size_t bytes);
+
+static inline void fr__name_store(struct fr__a64 *words, const char *name)
+{
+	fr__text_store(words, name, FR__NAME_BYTES);
+}
+
+static inline void fr__name_load(const struct fr__a64 *words, char *name)
+{
+	fr__text_load(words, name, FR__NAME_BYTES);
+}
 
 /* Take back the claims of a process that is gone, in all mailboxes. */
 void fr__bury_claims(const struct fr_arena *a, unsigned of);
@@ -198,6 +208,9 @@ int fr__tasks_init(struct fr_process *p);
 void fr__tasks_leave(struct fr_process *p);
 /* A worker proven dead had this slot: hand its task on. */
 void fr__tasks_recover(const struct fr_arena *a, unsigned slot);
+/* The task that the holder of a slot, which is gone, has in hand. */
+struct fr_end;
+void fr__task_of(const struct fr_arena *a, unsigned slot, struct fr_end *e);
 /* A submitter is gone: drop what it has queued or finished. */
 void fr__tasks_drop(const struct fr_arena *a, unsigned slot);
 

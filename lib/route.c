@@ -53,34 +53,34 @@ struct fr__routes {
 	unsigned entries;
 };
 
-/* ---- names as words ---- */
+/* ---- texts as words ---- */
 
-void fr__name_store(struct fr__a64 *words, const char *name)
+void fr__text_store(struct fr__a64 *words, const char *text, size_t bytes)
 {
-	char text[FR__NAME_BYTES] = "";
-	uint64_t w;
-	unsigned i;
+	size_t len = strnlen(text, bytes - 1), i;
 
-	memcpy(text, name, strlen(name));
-	for (i = 0; i < FR__NAME_BYTES / 8; i++) {
-		memcpy(&w, text + i * 8, 8);
+	for (i = 0; i < bytes; i += 8) {
+		uint64_t w = 0;
+
+		if (i < len)
+			memcpy(&w, text + i, len - i < 8 ? len - i : 8);
 		/* [ROUTE-1] relaxed: published by the slot's state or the
 		 * type's count. */
-		fr__store_relaxed(&words[i], w);
+		fr__store_relaxed(&words[i / 8], w);
 	}
 }
 
-void fr__name_load(const struct fr__a64 *words, char *text)
+void fr__text_load(const struct fr__a64 *words, char *text, size_t bytes)
 {
-	unsigned i;
+	size_t i;
 
-	for (i = 0; i < FR__NAME_BYTES / 8; i++) {
+	for (i = 0; i < bytes; i += 8) {
 		/* as [ROUTE-1], and the reader looks at the state again */
-		uint64_t w = fr__load_relaxed(&words[i]);
+		uint64_t w = fr__load_relaxed(&words[i / 8]);
 
-		memcpy(text + i * 8, &w, 8);
+		memcpy(text + i, &w, 8);
 	}
-	text[FR__NAME_BYTES - 1] = '\0';
+	text[bytes - 1] = '\0';
 }
 
 /* ---- the index in the arena ---- */

@@ -29,6 +29,7 @@
 #include "process.h"
 #include "supervisor.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,6 +207,20 @@ int fr_supervisor_add(struct fr_supervisor *s, const struct fr_child_opts *opts,
 
 /* ---- in the child ---- */
 
+/* Unless it has said so itself. */
+static void say_why(struct fr_process *self, const char *step, int rc)
+{
+	char text[FR__WORDS_BYTES];
+
+	if (rc >= 0)
+		return;
+	fr__text_load(self->slot->last_words, text, sizeof(text));
+	if (text[0])
+		return;
+	snprintf(text, sizeof(text), "%s: %s", step, strerror(-rc));
+	fr_last_words(self, text);
+}
+
 static int live(struct fr_arena *arena, const struct child *c)
 {
 	struct fr_join_opts join = {
@@ -220,8 +235,11 @@ static int live(struct fr_arena *arena, const struct child *c)
 		return rc;
 	if (c->opts.setup)
 		rc = c->opts.setup(c->opts.ctx, self);
-	if (rc >= 0)
+	say_why(self, "setup", rc);
+	if (rc >= 0) {
 		rc = c->opts.run(c->opts.ctx, self);
+		say_why(self, "run", rc);
+	}
 	if (c->opts.teardown)
 		c->opts.teardown(c->opts.ctx, self);
 	fr_leave(self);
@@ -284,27 +302,52 @@ int fr_supervisor_start(struct fr_supervisor *s)
 	return rc;
 }
 
-void fr__report(const char *name, int pid, int status, bool restarting)
+void fr__report(const struct fr_end *e)
 {
-	const char *next = restarting ? "; started again" : "";
+	char how[64], task[80] = "", words[FR__WORDS_BYTES + 32] = "";
 
-	if (WIFSIGNALED(status))
-		fprintf(stderr, "forkring: %s (pid %d) was killed by %s%s\n",
-			name, pid, strsignal(WTERMSIG(status)), next);
-	else if (WEXITSTATUS(status) != 0)
-		fprintf(stderr, "forkring: %s (pid %d) failed with status %d%s\n",
-			name, pid, WEXITSTATUS(status), next);
+	if (WIFSIGNALED(e->status))
+		snprintf(how, sizeof(how), "was killed by %s",
+			 strsignal(WTERMSIG(e->status)));
+	else if (WEXITSTATUS(e->status) != 0)
+		snprintf(how, sizeof(how), "failed with status %d",
+			 WEXITSTATUS(e->status));
+	else
+		return;
+	if (e->had_task)
+		snprintf(task, sizeof(task),
+			 " in a task (kind %" PRIu32 ", attempt %" PRIu32 ")",
+			 e->kind, e->attempt);
+	if (e->last_words[0])
+		snprintf(words, sizeof(words), "; its last words: %s",
+			 e->last_words);
+	fprintf(stderr, "forkring: %s (pid %d) %s%s%s%s\n", e->name, e->pid, how,
+		task, words, e->restarting ? "; started again" : "");
 }
 
-static void report(struct fr_supervisor *s, const struct child *c, int status,
-		   bool restarting)
+/* What the arena knows of a child that has ended: before it is recovered. */
+static void ask_arena(const struct fr_arena *a, struct fr_addr addr,
+		      struct fr_end *e, char *words)
 {
-	const char *name = c->opts.name ? c->opts.name : "(nameless)";
+	const struct fr__slot *s = &a->slots[fr__addr_slot(addr)];
 
+	fr__task_of(a, fr__addr_slot(addr), e);
+	fr__text_load(s->last_words, words, FR__WORDS_BYTES);
+	/* as [PROCESS-3]; else somebody else has the slot by now */
+	if (fr__slot_generation(fr__load_acquire(&s->state)) !=
+	    fr__addr_generation(addr)) {
+		words[0] = '\0';
+		e->had_task = false;
+	}
+	e->last_words = words;
+}
+
+static void report(struct fr_supervisor *s, const struct fr_end *e)
+{
 	if (s->opts.report)
-		s->opts.report(s->opts.ctx, name, c->pid, status, restarting);
+		s->opts.report(s->opts.ctx, e);
 	else
-		fr__report(name, c->pid, status, restarting);
+		fr__report(e);
 }
 
 static bool took_a_task(const struct fr_arena *a, struct fr_addr addr)
@@ -321,7 +364,15 @@ static void ended(struct fr_supervisor *s, struct child *c, int status)
 		      !s->stopping && !fr_supervisor_interrupted(s);
 	bool again = failed && c->opts.restart == FR_RESTART_ON_FAILURE;
 	unsigned stops = s->stops;
+	char words[FR__WORDS_BYTES];
+	struct fr_end end = {
+		.name = c->opts.name ? c->opts.name : "(nameless)",
+		.pid = c->pid,
+		.status = status,
+	};
 	struct fr_addr addr;
+
+	ask_arena(s->process->arena, c->addr, &end, words);
 
 	/* One that took a task did not die at its start; and a task kills at most
 	 * as many workers as it has attempts. */
@@ -334,7 +385,8 @@ static void ended(struct fr_supervisor *s, struct child *c, int status)
 		c->restarts = 0;
 	if (again && c->restarts++ < FR_RESTARTS_MAX &&
 	    fr_reserve(s->process, &addr) == 0) {
-		report(s, c, status, true);
+		end.restarting = true;
+		report(s, &end);
 		c->addr = addr;
 		/* The report may have stopped everything. */
 		if (stops == s->stops && start(s, c) == 0)
@@ -342,7 +394,7 @@ static void ended(struct fr_supervisor *s, struct child *c, int status)
 		fr_unreserve(s->process, addr);
 		failed = stops == s->stops;
 	} else {
-		report(s, c, status, false);
+		report(s, &end);
 	}
 	if (failed && c->opts.restart != FR_RESTART_IGNORE)
 		s->failure = -ECHILD;

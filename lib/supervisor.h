@@ -11,6 +11,7 @@ struct fr_supervisor;
 bool fr__supervisor_due(const struct fr_supervisor *s);
 
 /* The line on stderr about a child that failed; nothing for a normal end. */
-void fr__report(const char *name, int pid, int status, bool restarting);
+struct fr_end;
+void fr__report(const struct fr_end *end);
 
 #endif

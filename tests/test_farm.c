@@ -120,17 +120,16 @@ static int run(void *ctx, const struct fr_task *task, struct fr_reply *reply)
 	return o.what == FAIL ? -EIO : (int)task->attempt;
 }
 
-static void on_report(void *ctx, const char *name, int pid, int status,
-		      bool restarting)
+static void on_report(void *ctx, const struct fr_end *end)
 {
 	(void)ctx;
-	CHECK(name && *name);
+	CHECK(end->name && *end->name);
 	advance(&page->reported);
-	if (restarting)
+	if (end->restarting)
 		advance(&page->restarted);
-	if (status != 0) {
-		page->last_status = status;
-		page->last_pid = pid;
+	if (end->status != 0) {
+		page->last_status = end->status;
+		page->last_pid = end->pid;
 	}
 }
 

@@ -59,7 +59,8 @@ static struct page {
 	struct report {
 		char name[FR_NAME_MAX + 1];
 		int pid, status;
-		bool restarting;
+		bool restarting, had_task;
+		char words[64];
 	} reports[16];
 	uint32_t reported;
 } *page;
@@ -68,16 +69,17 @@ static struct fr_arena *arena;
 static struct fr_process *self;
 static struct fr_supervisor *supervisor;
 
-static void on_report(void *ctx, const char *name, int pid, int status,
-		      bool restarting)
+static void on_report(void *ctx, const struct fr_end *end)
 {
 	struct report *r = &page->reports[page->reported % 16];
 
 	CHECK(ctx == page);
-	strncpy(r->name, name, FR_NAME_MAX);
-	r->pid = pid;
-	r->status = status;
-	r->restarting = restarting;
+	strncpy(r->name, end->name, FR_NAME_MAX);
+	r->pid = end->pid;
+	r->status = end->status;
+	r->restarting = end->restarting;
+	r->had_task = end->had_task;
+	strcpy(r->words, end->last_words);
 	advance(&page->reported);
 }
 
@@ -443,8 +445,9 @@ ALONE(every_end_is_reported_with_its_status)
 	CHECK(r->pid > 0 && r->pid != getpid() && !r->restarting);
 	r = report_of("negative");
 	CHECK(WIFEXITED(r->status) && WEXITSTATUS(r->status) == 1);
+	CHECK(strcmp(r->words, "run: Argument list too long") == 0);
 	r = report_of("zero");
-	CHECK(r->status == 0 && !r->restarting);
+	CHECK(r->status == 0 && !r->restarting && r->words[0] == '\0');
 	r = report_of("obedient");
 	CHECK(r->status == 0 && !r->restarting);
 	close_all();
@@ -481,6 +484,41 @@ static void one_fails(int (*setup)(void *ctx, struct fr_process *p),
 	CHECK(report_of("better")->status == 0);
 	CHECK(report_of("bad")->status != 0 && !report_of("bad")->restarting);
 	CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+	close_all();
+}
+
+static int die_in_a_task(void *ctx, struct fr_process *process)
+{
+	struct fr_task task;
+	struct fr_reply reply;
+
+	(void)ctx;
+	CHECK_RC(fr_take(process, FR_FOREVER, &task, &reply), 0);
+	fr_last_words(process, "no more than this, which is a little too long "
+			       "to be kept whole, of course");
+	raise(SIGKILL);
+	return 0;
+}
+
+ALONE(a_report_says_the_last_words_and_the_task_in_hand)
+{
+	struct fr_task task = {.kind = 7};
+	struct fr_task_id id;
+	struct fr_result result;
+	const struct report *r;
+
+	open_all();
+	add("worker", die_in_a_task, NULL, FR_RESTART_IGNORE);
+	CHECK_RC(fr_submit(self, &task, &id), 0);
+	CHECK_RC(fr_supervisor_start(supervisor), 0);
+	AWAIT(fr_supervisor_poll(supervisor) == 0);
+	r = report_of("worker");
+	CHECK(r->had_task && WIFSIGNALED(r->status));
+	CHECK(strcmp(r->words, "no more than this, which is a little too long "
+			       "to be kept whole,") == 0);
+	/* The task is there for the next. */
+	CHECK_RC(fr_collect(self, 0, &result), -EAGAIN);
+	CHECK_RC(fr_task_cancel(self, id), 0);
 	close_all();
 }
 
@@ -1270,6 +1308,7 @@ int main(void)
 		TEST(what_a_child_has_buffered_is_flushed_at_its_end),
 		TEST(the_end_of_the_last_child_ends_the_run),
 		TEST(every_end_is_reported_with_its_status),
+		TEST(a_report_says_the_last_words_and_the_task_in_hand),
 		TEST(a_child_that_exits_with_3_ends_the_others),
 		TEST(a_child_that_crashes_ends_the_others),
 		TEST(a_child_whose_setup_fails_ends_the_others),

@@ -369,19 +369,18 @@ int tally_finish(struct tally *t)
 }
 
 /* A worker has ended. Main says so in its own words, beside the bar. */
-static void report(void *ctx, const char *name, int pid, int status,
-		   bool restarting)
+static void report(void *ctx, const struct fr_end *end)
 {
 	struct tally *t = ctx;
+	int status = end->status;
 
-	(void)name;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return;
 	progress_clear(t->opts.progress);
-	fprintf(stderr, "wordcount: worker %d ended by %s %d%s\n", pid,
+	fprintf(stderr, "wordcount: worker %d ended by %s %d%s\n", end->pid,
 		WIFSIGNALED(status) ? "signal" : "status",
 		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-		restarting ? "; started another" : "");
+		end->restarting ? "; started another" : "");
 }
 
 int tally_open(struct tally *t, const struct tally_opts *opts)

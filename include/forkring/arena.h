@@ -145,9 +145,13 @@ typedef void fr_check_fn(void *ctx, const char *fault);
 
 /*
  * Check the invariants of the whole arena: every slot, name, event, task and
- * mailbox. Returns the number of faults; report (may be NULL) is told each. Only
- * looks. Exact when nobody is at work in the arena; while somebody is, a fault
- * is believed only if it stays.
+ * mailbox. Returns the number of faults; report (may be NULL) is told each (of
+ * very many, the first thousand). A process that is dead and not recovered is one.
+ * Only looks; any thread, attached is enough. Exact when nobody is at work in the
+ * arena; while somebody is, a fault is believed only if it stays for a quarter of
+ * a second: one in mid-call that is stopped for so long shows as a fault.
+ *
+ * -ENOMEM.
  */
 FR_API int fr_check(struct fr_arena *arena, fr_check_fn *report, void *ctx);
 

@@ -32,6 +32,7 @@
 
 #include "arena.h"
 #include "base.h"
+#include "supervisor.h"
 #include "task.h"
 
 #include <stdbool.h>
@@ -61,8 +62,7 @@ struct fr_farm_opts {
 	bool no_signals;
 	int64_t exit_grace_ns;
 	int64_t term_grace_ns;
-	void (*report)(void *ctx, const char *name, int pid, int status,
-		       bool restarting);
+	void (*report)(void *ctx, const struct fr_end *end);
 };
 
 /*

@@ -111,6 +111,12 @@ FR_API int fr_process_name(struct fr_process *process, struct fr_addr addr,
 FR_API int fr_process_pid(struct fr_process *process, struct fr_addr addr);
 
 /*
+ * What the supervisor's report shall say if this process fails: one line, of which
+ * 63 bytes are kept; the last call counts. Any thread, signal handlers too.
+ */
+FR_API void fr_last_words(struct fr_process *process, const char *text);
+
+/*
  * End the wait that a thread of this process is in, if any, with -EINTR; if
  * none is, the next wait that would sleep. May be called from any thread and
  * from a signal handler: this is how a handler reaches the main loop.

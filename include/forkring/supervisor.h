@@ -7,6 +7,7 @@
 #define FORKRING_SUPERVISOR_H
 
 #include "base.h"
+#include "task.h"
 
 #include <stdbool.h>
 
@@ -26,6 +27,18 @@ enum fr_restart {
 };
 #define FR_RESTARTS_MAX 5
 #define FR_RESTART_WINDOW_NS INT64_C(1000000000)
+
+/* The end of a child. */
+struct fr_end {
+	const char *name; /* "(nameless)" if it has none */
+	int pid;
+	int status; /* as from waitpid(2) */
+	bool restarting;
+	const char *last_words; /* fr_last_words(), or why it failed; or "" */
+	bool had_task; /* died with this one in hand */
+	struct fr_task_id task;
+	uint32_t kind, attempt; /* of the task */
+};
 
 struct fr_child_opts {
 	const char *name; /* copied; NULL: nameless */
@@ -53,9 +66,8 @@ struct fr_supervisor_opts {
 	int64_t exit_grace_ns;
 	int64_t term_grace_ns;
 	/* Told of every end of a child. NULL: one line on stderr for each that
-	 * failed. status as from waitpid(2). */
-	void (*report)(void *ctx, const char *name, int pid, int status,
-		       bool restarting);
+	 * failed. */
+	void (*report)(void *ctx, const struct fr_end *end);
 	void *ctx;
 };
 
