@@ -93,6 +93,10 @@ static inline void fr__fence_behind_sc(void)
 #endif
 }
 
+/* A plain word of the arena, read exactly once: what was checked is what is used,
+ * whatever becomes of it meanwhile. */
+#define fr__once(x) (*(const volatile __typeof__(x) *)&(x))
+
 /* Ask for a line that is to be written soon. */
 static inline void fr__prefetch_write(const void *p)
 {

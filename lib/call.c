@@ -91,7 +91,7 @@ static int read_reply(struct call *call, void *reply, size_t max)
 {
 	struct fr_arena *a = call->p->arena;
 	uint64_t word = fr__cell_look(call->cell);
-	size_t len = call->cell->result_len;
+	size_t len = fr__once(call->cell->result_len);
 	int rc;
 
 	if (fr__cell_state(word) != FR__CELL_DONE)

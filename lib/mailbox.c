@@ -511,7 +511,7 @@ static int give(struct fr_process *p, struct fr_message *m)
 {
 	const struct fr__record *rec = fr__ring_at(&p->mailbox,
 						   p->stash_position);
-	uint32_t len = rec->len;
+	uint32_t len = fr__once(rec->len);
 
 	p->stashed = false;
 	if (len > (size_t)p->stash_units * FR__UNIT - FR__RECORD_HEAD) {
@@ -520,7 +520,7 @@ static int give(struct fr_process *p, struct fr_message *m)
 	}
 	m->body = rec->body;
 	m->len = len;
-	m->type.id = rec->type;
+	m->type.id = fr__once(rec->type);
 	m->call = 0;
 	if (m->type.id & WANTS_REPLY && len >= sizeof(m->call)) {
 		memcpy(&m->call, rec->body, sizeof(m->call));

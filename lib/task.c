@@ -328,6 +328,7 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 {
 	struct fr_arena *a = p->arena;
 	struct fr__cell *c = fr__arena_cell(a, p->first_cell + i);
+	uint32_t len;
 	uint64_t word;
 	bool run;
 
@@ -345,7 +346,8 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 		return 0;
 	run = fr__cell_outcome(word) == FR_TASK_DONE ||
 	      fr__cell_outcome(word) == FR_TASK_FAILED;
-	if (run && c->result_len > a->geo.result_max)
+	len = run ? fr__once(c->result_len) : 0;
+	if (len > a->geo.result_max)
 		return -EBADMSG;
 	*r = (struct fr_result){
 		.id = fr__task_id(p->first_cell + i, fr__cell_generation(word)),
@@ -354,7 +356,7 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 		.kind = c->kind,
 		.attempt = fr__cell_attempt(word),
 		.data = fr__cell_result(a, c),
-		.len = run ? c->result_len : 0,
+		.len = len,
 		.worker.id = run ? c->worker : 0,
 	};
 	return 1;
@@ -474,7 +476,7 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 {
 	struct fr_arena *a = p->arena;
 	struct fr__cell *c;
-	uint32_t cell, g;
+	uint32_t cell, g, len;
 	uint64_t word;
 	int rc;
 
@@ -501,13 +503,14 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 		.data = fr__cell_result(a, c),
 		.max = a->geo.result_max,
 	};
-	if (c->arg_len > a->geo.arg_max) {
+	len = fr__once(c->arg_len);
+	if (len > a->geo.arg_max) {
 		fr_complete(p, -EBADMSG, reply);
 		return -EBADMSG;
 	}
 	*task = (struct fr_task){
 		.arg = fr__cell_arg(c),
-		.len = c->arg_len,
+		.len = len,
 		.kind = c->kind,
 		.attempt = fr__cell_attempt(p->in_hand_state),
 		.id = fr__task_id(cell, fr__cell_generation(word)),

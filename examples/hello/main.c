@@ -112,7 +112,10 @@ int main(int argc, char **argv)
 	if (argc == 3) {
 		me = argv[1];
 		other = argv[2];
-		rc = fr_arena_create("hello", NULL, &arena);
+		/* One that all its processes left behind dead is in nobody's way. */
+		rc = fr_arena_create("hello",
+				     &(struct fr_arena_opts){.replace = true},
+				     &arena);
 		if (rc == -EEXIST)
 			rc = fr_arena_attach("hello", NULL, &arena);
 	} else {

@@ -31,7 +31,7 @@ struct fr_event {
 /*
  * A group of count events of the arena, for this process and what it forks.
  * The events stay the group's for the life of the arena; fr_event_group_free()
- * frees the handle only (NULL does nothing).
+ * frees the handle only (NULL does nothing); call it before the arena is detached.
  *
  * -EINVAL count is 0 · -ENOSPC the arena has fewer left (fr_arena_opts.events) ·
  * -ENOMEM.
