@@ -27,7 +27,7 @@
  * goes; a replacer then links its own, which was ready before. (A rename would
  * need another name for the new file, which a death would leave behind.)
  */
-#include "arena.h"
+#include "process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -190,9 +190,10 @@ static void discard(struct fr_arena *a)
 {
 	if (a->base)
 		munmap(a->base, a->bytes);
-	if (a->fd >= 0)
+	/* Else the program has closed it, and it is another file's now. */
+	if (a->fd >= 0 && fr__is_ours(a, a->fd))
 		close(a->fd);
-	if (a->guard >= 0)
+	if (a->guard >= 0 && fr__is_ours(a, a->guard))
 		close(a->guard);
 	pthread_mutex_destroy(&a->join_mutex);
 	free(a);
@@ -212,17 +213,41 @@ static struct fr_arena *new_handle(void)
 	return a;
 }
 
-static int remember(struct fr_arena *a)
+/* Take a descriptor of the arena's file. */
+static int set_fd(struct fr_arena *a, int fd)
 {
 	struct stat st;
+	int rc;
 
-	if (fstat(a->fd, &st) == -1)
-		return -errno;
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) == -1) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	a->fd = fd;
 	a->dev = st.st_dev;
 	a->ino = st.st_ino;
+	return 0;
+}
+
+static void remember(struct fr_arena *a)
+{
 	a->next_known = known;
 	known = a;
-	return 0;
+}
+
+/* What this process was in the arena before it called exec. */
+static void recover_former(struct fr_arena *a)
+{
+	unsigned i;
+
+	for (i = 0; i < a->geo.slots; i++)
+		/* [ARENA-2] relaxed: a look; fr__recover() looks again. */
+		if ((fr__load_relaxed(&a->slots[i].state) >> 32 & 0xfffffff) ==
+		    (uint64_t)getpid())
+			fr__recover(a, i);
 }
 
 /* Show that somebody is attached, and keep the locks from passing an exec. */
@@ -367,7 +392,7 @@ static int publish(struct fr_arena *a)
 	pthread_mutex_lock(&known_mutex);
 	rc = finish(a);
 	if (rc == 0)
-		rc = remember(a);
+		remember(a);
 	pthread_mutex_unlock(&known_mutex);
 	return rc;
 }
@@ -406,7 +431,7 @@ int fr_arena_create(const char *name, const struct fr_arena_opts *opts,
 	if (rc == 0)
 		rc = fr__cookie_take(&a->creator);
 	if (rc == 0)
-		rc = a->fd = open_new(name != NULL, opts->mode);
+		rc = set_fd(a, open_new(name != NULL, opts->mode));
 	if (rc < 0)
 		goto failed;
 	a->bytes = fr__layout_of(&a->geo).bytes;
@@ -482,8 +507,8 @@ static int attach(int fd, const char *name, struct fr_arena **ret)
 	a = new_handle();
 	if (!a)
 		return -ENOMEM;
-	rc = a->fd = open_again(fd);
-	if (rc >= 0)
+	rc = set_fd(a, open_again(fd));
+	if (rc == 0)
 		rc = read_header(a);
 	if (rc == 0)
 		rc = lock_attached(a);
@@ -491,14 +516,14 @@ static int attach(int fd, const char *name, struct fr_arena **ret)
 		rc = -EAGAIN;
 	if (rc == 0)
 		rc = map(a);
-	if (rc == 0)
-		rc = remember(a);
 	if (rc < 0) {
 		discard(a);
 		return rc;
 	}
+	remember(a);
 	if (name)
 		strcpy(a->name, name);
+	recover_former(a);
 	*ret = a;
 	return 0;
 }

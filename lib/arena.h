@@ -79,6 +79,8 @@ bool fr__arena_replaced(const struct fr_arena *a);
  * i's; see liveness.c. */
 #define FR__ATTACHED_BYTE FR__SLOTS_MAX
 int fr__set_lock(int fd, short type, unsigned first, unsigned count);
+/* Is this descriptor still of the arena's file? */
+bool fr__is_ours(const struct fr_arena *a, int fd);
 
 /* 0, -EINVAL, -ENAMETOOLONG: for names of arenas, processes and types. */
 int fr__name_check(const char *name);

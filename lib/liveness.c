@@ -19,20 +19,24 @@
  *
  *	no such pid, or a zombie without living threads		pidfd_open(2), poll
  *	started at another time: the pid is somebody else's	/proc/PID/stat
- *	does not map this file any more: it called exec, or	/proc/PID/task/
- *		is on its way out				  TID/maps
+ *	its memory does not map this file: it called exec	/proc/PID/task/
+ *								  TID/maps
+ *	it is ourselves, and we have no note of it: we called exec
  *
- * What cannot be read counts as alive. In another pid namespace, or without
- * /proc, there is only the lock, and closing the descriptor *is* leaving.
+ * What cannot be read counts as alive; so does everybody once our own descriptor
+ * is gone. In another pid namespace, or without /proc, there is only the lock, and
+ * closing the descriptor *is* leaving.
  *
- * A process does not see its own locks, so it notes them; and a lock is the
- * process's, not the thread's, so its threads take turns (arena.join_mutex).
+ * A process does not see its own locks, so it notes them, before the slot's state
+ * names it; and a lock is the process's, not the thread's, so its threads take
+ * turns (arena.join_mutex). Who attaches recovers what it was before an exec: from
+ * then on it maps the file again.
  *
  * Those who are attached, joined or not, hold a shared lock on a byte behind the
  * slots': all bytes locked for writing prove that nobody is there.
  *
- * Limits: processes that share one table of descriptors (CLONE_FILES) share the
- * locks, and are dead together. Who reads in another time namespace than the
+ * Limits: one copy of the library in a process. Processes that share one table of
+ * descriptors (CLONE_FILES) share the locks, and are dead together. Who reads in another time namespace than the
  * holder's finds another starting time; it counts once the lock is gone.
  */
 #include "process.h"
@@ -64,6 +68,16 @@ int fr__set_lock(int fd, short type, unsigned first, unsigned count)
 	return 0;
 }
 
+/* Is a descriptor still the arena's? The program may have closed it, and opened
+ * another file since. */
+bool fr__is_ours(const struct fr_arena *a, int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_dev == a->dev &&
+	       st.st_ino == a->ino;
+}
+
 static bool held_by_another(const struct fr_arena *a, unsigned slot)
 {
 	struct flock lock = {
@@ -73,7 +87,8 @@ static bool held_by_another(const struct fr_arena *a, unsigned slot)
 		.l_len = 1,
 	};
 
-	return fcntl(a->fd, F_GETLK, &lock) == -1 || lock.l_type != F_UNLCK;
+	return fcntl(a->fd, F_GETLK, &lock) == -1 || lock.l_type != F_UNLCK ||
+	       !fr__is_ours(a, a->fd);
 }
 
 /* The note of a slot that this process has locked. A child starts anew. */
@@ -94,16 +109,24 @@ int fr__life_lock(struct fr_arena *a, unsigned slot)
 
 	if (*own(a, slot) & bit)
 		return -EAGAIN;
+	if (!fr__is_ours(a, a->fd))
+		return -EBADF;
 	rc = fr__set_lock(a->fd, F_WRLCK, slot, 1);
 	if (rc == 0)
 		*own(a, slot) |= bit;
 	return rc;
 }
 
+void fr__life_forget(struct fr_arena *a, unsigned slot)
+{
+	*own(a, slot) &= ~(UINT64_C(1) << slot % 64);
+}
+
 void fr__life_unlock(struct fr_arena *a, unsigned slot)
 {
-	fr__set_lock(a->fd, F_UNLCK, slot, 1);
-	*own(a, slot) &= ~(UINT64_C(1) << slot % 64);
+	if (fr__is_ours(a, a->fd))
+		fr__set_lock(a->fd, F_UNLCK, slot, 1);
+	fr__life_forget(a, slot);
 }
 
 /* ---- /proc ---- */
@@ -113,6 +136,15 @@ static uint64_t pid_namespace(void)
 	struct stat st;
 
 	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
+/* Are the numbers in /proc those of our pid namespace? */
+static bool proc_is_ours(void)
+{
+	char pid[16] = "";
+
+	return readlink("/proc/self", pid, sizeof(pid) - 1) > 0 &&
+	       strtol(pid, NULL, 10) == getpid();
 }
 
 /* When a process started, in clock ticks since boot, 0: not known. */
@@ -183,9 +215,10 @@ static enum maps maps_of(const struct fr_arena *a, const char *path)
 	return found;
 }
 
-/* Does a process map the arena? Its threads have one memory, but those that have
- * ended show none. */
-static bool maps_arena(const struct fr_arena *a, const char *pid)
+/* Does the memory of a process not map the arena? Its threads have one memory, but
+ * those that have ended show none; one that shows no memory at all proves nothing:
+ * the thread that had it may have ended while we read. */
+static bool maps_others(const struct fr_arena *a, const char *pid)
 {
 	enum maps found = MAPS_NOTHING;
 	struct dirent *entry;
@@ -195,7 +228,7 @@ static bool maps_arena(const struct fr_arena *a, const char *pid)
 	snprintf(path, sizeof(path), "/proc/%s/task", pid);
 	dir = opendir(path);
 	if (!dir)
-		return true; /* hidden from us, or gone just now */
+		return false; /* hidden from us, or gone just now */
 	while (found == MAPS_NOTHING && (entry = readdir(dir)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
@@ -204,7 +237,7 @@ static bool maps_arena(const struct fr_arena *a, const char *pid)
 		found = maps_of(a, path);
 	}
 	closedir(dir);
-	return found == MAPS_ARENA || found == MAPS_UNKNOWN;
+	return found == MAPS_OTHERS;
 }
 
 /* ---- death ---- */
@@ -237,11 +270,13 @@ static bool is_gone(const struct fr_arena *a, unsigned slot, pid_t who)
 
 	if (space == 0 || here == 0 || space != here)
 		return true;
-	if (who <= 0 || has_ended(who))
+	if (who <= 0 || has_ended(who) || who == getpid())
 		return true;
+	if (!proc_is_ours())
+		return false;
 	snprintf(pid, sizeof(pid), "%d", who);
 	now = started_at(pid);
-	return (started && now && now != started) || !maps_arena(a, pid);
+	return (started && now && now != started) || maps_others(a, pid);
 }
 
 bool fr__dead(struct fr_arena *a, unsigned slot, uint64_t word)

@@ -269,9 +269,17 @@ int fr_join(struct fr_arena *a, const struct fr_join_opts *opts,
 	return 0;
 }
 
+static bool start_leaving(struct fr_process *p, uint64_t leaving)
+{
+	uint32_t pid = (uint32_t)getpid(), g = p->generation;
+
+	return step(p->slot, fr__slot_word(FR__SLOT_JOINED, pid, g), leaving) ||
+	       step(p->slot, fr__slot_word(FR__SLOT_JOINING, pid, g), leaving);
+}
+
 void fr_leave(struct fr_process *p)
 {
-	uint64_t word, leaving;
+	uint64_t leaving;
 
 	if (!p)
 		return;
@@ -279,10 +287,16 @@ void fr_leave(struct fr_process *p)
 		free_handle(p);
 		return;
 	}
-	word = state(p->slot);
 	leaving = fr__slot_word(FR__SLOT_LEAVING, (uint32_t)getpid(),
 				p->generation);
-	step(p->slot, word, leaving);
+	/* Else we were taken for dead, and the slot is somebody else's. */
+	if (!start_leaving(p, leaving)) {
+		pthread_mutex_lock(&p->arena->join_mutex);
+		fr__life_forget(p->arena, p->index);
+		pthread_mutex_unlock(&p->arena->join_mutex);
+		free_handle(p);
+		return;
+	}
 	if (p->named)
 		fr__route_remove(p->arena, p->index, p->generation);
 	if (p->free_cells)

@@ -134,6 +134,8 @@ void fr__wake_all(const struct fr_arena *a, uint32_t mark);
  * has it, this process too; -ENOLCK. */
 int fr__life_lock(struct fr_arena *a, unsigned slot);
 void fr__life_unlock(struct fr_arena *a, unsigned slot);
+/* The note of it only: the lock was lost, and is perhaps somebody else's. */
+void fr__life_forget(struct fr_arena *a, unsigned slot);
 /* With the lock: say who we are, before the state does. */
 void fr__life_sign(const struct fr_arena *a, unsigned slot);
 /* Is the process proven dead that a slot's state word names? */
