@@ -5,6 +5,7 @@
  *	main.c    rounds in turn: A B A B ...; options.c: what was asked for
  *	run.c     one trial: fork, pin, start together, watch, end
  *	drive.h   what the processes of a trial do, the same for every peer
+ *	recover.c recover_parts.c recover.h	time to recover: without peers
  *	peer_*.c  how messages go from one process to another
  *	stats.c report.c machine.c	figures, table and JSON, the machine
  *
@@ -36,6 +37,7 @@ enum workload {
 	RTT,    /* a client's message goes to a server and is answered */
 	FANIN,  /* many producers, one consumer */
 	FARM,   /* one gives tasks to many and reads their results */
+	RECOVER, /* one is killed, and the others go on */
 	WORKLOADS,
 };
 
@@ -51,6 +53,12 @@ enum placement {
 	SAME,  /* both on one CPU */
 };
 
+/* What a killed process had in hand. */
+enum loss {
+	LOSS_TASK,
+	LOSS_CLAIM,
+};
+
 struct bench_case {
 	enum workload workload;
 	enum mode mode;
@@ -58,6 +66,8 @@ struct bench_case {
 	size_t size; /* bytes of each message, task and result */
 	unsigned producers;
 	unsigned workers; /* of a farm */
+	enum loss loss;	  /* of recover */
+	bool supervised;
 };
 
 enum role { CONSUMER, PRODUCER, SERVER, CLIENT, MAIN, WORKER };
@@ -166,6 +176,36 @@ struct control *control_map(void);
 enum outcome run_trial(struct trial *t, const struct machine *machine,
 		       const struct timing *timing, struct sample *ret);
 
+/* ---- recover.c ---- */
+
+/* What is seen after a kill, each with a time of its own. */
+enum mark {
+	KERNEL,	   /* SIGCHLD, of a busy process that has not joined */
+	NOTICED,   /* SIGCHLD in the supervisor */
+	RECOVERED, /* by the supervisor, which is about to fork another */
+	PASSED,	   /* another sender's message has come */
+	BACK,	   /* the task's result is there; the message that waited for
+		    * room has come */
+	RESTARTED, /* the new child has joined */
+	MARKS,
+};
+
+/* ns from kill(); count 0: none. */
+struct times {
+	unsigned count;
+	double min, p50, p99, max;
+};
+
+struct recovery {
+	unsigned kills;
+	struct times times[MARKS];
+};
+
+/* At least so many kills. What went wrong is told of on stderr, and all
+ * processes are gone. */
+enum outcome recover_run(const struct bench_case *c, unsigned kills,
+			 uint64_t watchdog_ns, struct recovery *ret);
+
 /* ---- report.c ---- */
 
 struct metric {
@@ -199,5 +239,8 @@ const char *case_text(const struct bench_case *c, char *text, size_t size);
 void report_case(const struct report *report, const struct bench_case *c,
 		 const struct series *series, unsigned count,
 		 const double *canary);
+
+void report_recovery(const struct report *report, const struct bench_case *c,
+		     enum outcome outcome, const struct recovery *recovery);
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * forkring-bench: forkring and others at the same work, in the same run.
  *
- * Question: how many messages or tasks a second, and how long is a round trip?
+ * Question: how many messages or tasks a second, how long is a round trip, and
+ * how long until others go on after a kill (recover.c)?
  * Topology, waiting mode: those of each case (options.c); a pinned case
  * gives each process a CPU of its own, or puts both on one.
  * Statistic: the peers take turns, A B A B ..., each turn with a warm-up of its
@@ -40,7 +41,7 @@ struct bench {
 	struct machine machine;
 	struct report report;
 	struct control *shared;
-	unsigned rounds;
+	unsigned rounds, kills;
 	double seconds;
 	bool trouble;
 };
@@ -104,6 +105,23 @@ static void run_case(struct bench *b, const struct bench_case *c)
 	}
 	line[1] = canary(b, c);
 	report_case(&b->report, c, series, n, line);
+}
+
+/* Only forkring can: elsewhere what the dead one had is lost. */
+static void run_recovery(struct bench *b, const struct bench_case *c)
+{
+	const struct choice *ch = b->choice;
+	struct recovery recovery;
+	enum outcome o;
+
+	for (unsigned i = 0; i < ch->peers; i++) {
+		if (ch->peer[i] != &peer_forkring)
+			continue;
+		o = recover_run(c, b->kills, (uint64_t)(ch->watchdog * 1e9),
+				&recovery);
+		b->trouble |= o != DONE;
+		report_recovery(&b->report, c, o, &recovery);
+	}
 }
 
 static void heading(const struct bench *b)
@@ -179,6 +197,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	b.rounds = choice.rounds ? choice.rounds : choice.quick ? 3 : 5;
+	b.kills = choice.kills ? choice.kills : choice.quick ? 50 : 500;
 	b.seconds = choice.seconds > 0 ? choice.seconds
 		    : choice.quick     ? 0.12
 				       : 0.4;
@@ -195,7 +214,9 @@ int main(int argc, char **argv)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	heading(&b);
 	for (unsigned i = 0; i < cases.n; i++)
-		if (cases.c[i].placement != CROSS || b.machine.cpus >= 2)
+		if (cases.c[i].workload == RECOVER)
+			run_recovery(&b, &cases.c[i]);
+		else if (cases.c[i].placement != CROSS || b.machine.cpus >= 2)
 			run_case(&b, &cases.c[i]);
 	close_json(&b);
 	if (b.trouble)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define EXIT_USAGE 2
+#define KILLS_MAX 100000
 
 static _Noreturn void usage(const char *what, const char *value,
 			    const char *want)
@@ -23,14 +24,17 @@ static const char help[] =
 	"Usage: forkring-bench [OPTION]...\n"
 	"Measure forkring beside others at the same work, in turns.\n"
 	"\n"
-	"  --quick          fewer and shorter rounds: under 45 s in all\n"
-	"  --workload NAME  only stream, rtt, fanin or farm (may be repeated)\n"
+	"  --quick          fewer and shorter rounds: under a minute in all\n"
+	"  --workload NAME  only stream, rtt, fanin, farm or recover (may be\n"
+	"                   repeated)\n"
 	"  --peer NAME      only this one (may be repeated)\n"
 	"  --size N         messages of N bytes (may be repeated)\n"
 	"  --mode NAME      round trips: only poll or sleep\n"
 	"  --producers N    fan-in from N, 1 to 64\n"
 	"  --workers N      farm of N, 1 to 64\n"
 	"  --rounds N       rounds of each case: 5, or 3 with --quick\n"
+	"  --kills N        of each case of recover, at least: 500, or 50 with\n"
+	"                   --quick\n"
 	"  --seconds S      measured in each round: 0.4, or 0.12 with --quick\n"
 	"  --watchdog S     end what takes so much longer than that: 20\n"
 	"  --json FILE      also write the figures there, one object a line\n"
@@ -68,7 +72,7 @@ static void choose_workload(struct choice *ch, const char *name)
 			return;
 		}
 	}
-	usage("--workload", name, "give stream, rtt, fanin or farm");
+	usage("--workload", name, "give stream, rtt, fanin, farm or recover");
 }
 
 static void choose_peer(struct choice *ch, const char *name)
@@ -120,6 +124,7 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		{"producers", required_argument, NULL, 'P'},
 		{"workers", required_argument, NULL, 'W'},
 		{"rounds", required_argument, NULL, 'r'},
+		{"kills", required_argument, NULL, 'k'},
 		{"seconds", required_argument, NULL, 't'},
 		{"watchdog", required_argument, NULL, 'd'},
 		{"json", required_argument, NULL, 'j'},
@@ -157,6 +162,10 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		case 'r':
 			ch->rounds = whole("--rounds", optarg, ROUNDS_MAX,
 					   "give a number from 1 to 99");
+			break;
+		case 'k':
+			ch->kills = whole("--kills", optarg, KILLS_MAX,
+					  "give a number from 1 to 100000");
 			break;
 		case 't':
 			ch->seconds = number("--seconds", optarg, 0.01, 60,
@@ -213,6 +222,7 @@ static unsigned sizes_of(const struct choice *ch, enum workload w,
 		[RTT] = {8, 40, 64},
 		[FANIN] = {64},
 		[FARM] = {8, 64},
+		[RECOVER] = {64},
 	};
 	unsigned n = 0;
 
@@ -262,6 +272,20 @@ static void add_farm(struct cases *cases, const struct choice *ch, size_t size)
 	}
 }
 
+static void add_recover(struct cases *cases, const struct choice *ch,
+			size_t size)
+{
+	struct bench_case c = {RECOVER, ADAPTIVE, UNPINNED, size, 0, 0};
+
+	for (unsigned i = 0; i < 4; i++) {
+		c.supervised = i < 2;
+		c.loss = i % 2 ? LOSS_CLAIM : LOSS_TASK;
+		c.producers = c.loss == LOSS_CLAIM ? 3 : 1;
+		c.workers = c.loss == LOSS_TASK ? 2 : 0;
+		add(cases, ch, c);
+	}
+}
+
 void options_cases(struct cases *cases, const struct choice *ch)
 {
 	static void (*const adders[WORKLOADS])(
@@ -270,6 +294,7 @@ void options_cases(struct cases *cases, const struct choice *ch)
 		[RTT] = add_rtt,
 		[FANIN] = add_fanin,
 		[FARM] = add_farm,
+		[RECOVER] = add_recover,
 	};
 	size_t sizes[CHOICES_MAX];
 

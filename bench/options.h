@@ -17,7 +17,7 @@ struct choice {
 	unsigned sizes;
 	unsigned producers, workers; /* 0: the usual ones */
 	int mode;		     /* of round trips; -1: both */
-	unsigned rounds;	     /* 0: the usual number */
+	unsigned rounds, kills;	     /* 0: the usual number */
 	double seconds, watchdog;
 	bool quick, list;
 	const char *json;

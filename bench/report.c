@@ -16,6 +16,7 @@ const char *const workload_names[WORKLOADS] = {
 	[RTT] = "rtt",
 	[FANIN] = "fanin",
 	[FARM] = "farm",
+	[RECOVER] = "recover",
 };
 
 const char *const mode_names[] = {
@@ -28,6 +29,11 @@ static const char *const placement_names[] = {
 	[UNPINNED] = "none",
 	[CROSS] = "cross",
 	[SAME] = "same",
+};
+
+static const char *const loss_names[] = {
+	[LOSS_TASK] = "task",
+	[LOSS_CLAIM] = "claim",
 };
 
 static const char *const outcome_names[] = {
@@ -71,6 +77,13 @@ const char *case_text(const struct bench_case *c, char *text, size_t size)
 	};
 	char who[32];
 
+	if (c->workload == RECOVER) {
+		snprintf(text, size, "%s, %zu bytes, killed with a %s in hand, "
+				     "%s a supervisor",
+			 workload_names[c->workload], c->size,
+			 loss_names[c->loss], c->supervised ? "with" : "without");
+		return text;
+	}
 	if (c->workload == RTT)
 		snprintf(who, sizeof(who), "1 <-> 1");
 	else if (c->workload == FARM)
@@ -122,15 +135,22 @@ static bool ratio(const struct series *base, const struct series *s,
 
 /* ---- the table ---- */
 
+static const char *duration(double ns, char *text, size_t size)
+{
+	if (ns < 9999.5)
+		snprintf(text, size, "%.*f ns", ns < 99.95 ? 1 : 0, ns);
+	else if (ns < 9999.5e3)
+		snprintf(text, size, "%.*f us", ns < 999.5e3 ? 1 : 0, ns / 1e3);
+	else
+		snprintf(text, size, "%.1f ms", ns / 1e6);
+	return text;
+}
+
 static const char *figure(enum workload w, double v, char *text, size_t size)
 {
-	if (w == RTT && v < 9999.5)
-		snprintf(text, size, "%.*f ns", v < 99.95 ? 1 : 0, v);
-	else if (w == RTT && v < 9999.5e3)
-		snprintf(text, size, "%.*f us", v < 999.5e3 ? 1 : 0, v / 1e3);
-	else if (w == RTT)
-		snprintf(text, size, "%.1f ms", v / 1e6);
-	else if (v >= 1e6)
+	if (w == RTT)
+		return duration(v, text, size);
+	if (v >= 1e6)
 		snprintf(text, size, "%.2f M/s", v / 1e6);
 	else if (v >= 1e4)
 		snprintf(text, size, "%.1f k/s", v / 1e3);
@@ -244,6 +264,7 @@ struct line {
 	const struct summary *summary; /* NULL: there is no figure */
 	const struct series *shares;   /* of a fan-in, or NULL */
 	unsigned rounds;
+	const struct times *times; /* of recover, or NULL */
 };
 
 static void json_line(const struct report *report, const struct bench_case *c,
@@ -260,6 +281,11 @@ static void json_line(const struct report *report, const struct bench_case *c,
 		c->producers, c->workers);
 	fprintf(f, ",\"pinned\":%s", c->placement ? "true" : "false");
 	json_string(f, "placement", placement_names[c->placement]);
+	if (c->workload == RECOVER) {
+		json_string(f, "in_hand", loss_names[c->loss]);
+		fprintf(f, ",\"supervisor\":%s",
+			c->supervised ? "true" : "false");
+	}
 	json_string(f, "metric", line->metric.name);
 	json_string(f, "unit", line->metric.unit);
 	if (line->versus)
@@ -273,6 +299,10 @@ static void json_line(const struct report *report, const struct bench_case *c,
 			fprintf(f, "%c%.4f", i ? ',' : '[',
 				share_of(line->shares, i));
 		fputc(']', f);
+	}
+	if (c->workload == RECOVER) {
+		json_number(f, "p99", s, line->times->p99);
+		fprintf(f, ",\"kills\":%u", line->times->count);
 	}
 	fprintf(f, ",\"rounds\":%u", line->rounds);
 	json_string(f, "outcome", outcome_names[line->outcome]);
@@ -340,4 +370,73 @@ void report_case(const struct report *report, const struct bench_case *c,
 		json_series(report, c, &series[0], &series[i]);
 	json_canary(report, c, canary);
 	fflush(report->json);
+}
+
+/* ---- recover ---- */
+
+/* In the order in which they mostly come. */
+static const struct {
+	const char *metric, *task, *claim;
+} mark_names[MARKS] = {
+	[KERNEL] = {"kernel", "another process's SIGCHLD (kernel alone)",
+		    "another process's SIGCHLD (kernel alone)"},
+	[NOTICED] = {"sigchld", "SIGCHLD in its supervisor",
+		     "SIGCHLD in its supervisor"},
+	[RECOVERED] = {"recovered", "recovered by its supervisor",
+		       "recovered by its supervisor"},
+	[PASSED] = {"other_message", "", "another sender's message has come"},
+	[BACK] = {"back", "its task's result, from another worker",
+		  "a message has come that waited for room"},
+	[RESTARTED] = {"restarted", "the worker forked for it has joined",
+		       "the sender forked for it has joined"},
+};
+
+static void print_recovery(const struct bench_case *c, enum outcome outcome,
+			   const struct recovery *recovery)
+{
+	char a[32], b[32], d[32], text[128];
+
+	printf("\n%s: %u kills\n  %-42s%12s%12s%12s\n",
+	       case_text(c, text, sizeof(text)), recovery->kills,
+	       "from kill() until", "p50", "p99", "max");
+	for (unsigned i = 0; i < MARKS; i++) {
+		const struct times *t = &recovery->times[i];
+
+		if (t->count == 0)
+			continue;
+		printf("  %-42s%12s%12s%12s",
+		       c->loss == LOSS_TASK ? mark_names[i].task
+					    : mark_names[i].claim,
+		       duration(t->p50, a, sizeof(a)),
+		       duration(t->p99, b, sizeof(b)),
+		       duration(t->max, d, sizeof(d)));
+		if (t->count < recovery->kills)
+			printf("  (of %u; else the new one was first)",
+			       t->count);
+		printf("\n");
+	}
+	if (outcome != DONE)
+		printf("  %s\n", outcome_names[outcome]);
+	fflush(stdout);
+}
+
+void report_recovery(const struct report *report, const struct bench_case *c,
+		     enum outcome outcome, const struct recovery *recovery)
+{
+	print_recovery(c, outcome, recovery);
+	for (unsigned i = 0; report->json && i < MARKS; i++) {
+		const struct times *t = &recovery->times[i];
+		struct summary s = {t->p50, t->min, t->max};
+		struct line line = {.peer = i == KERNEL ? "kernel" : "forkring",
+				    .outcome = outcome,
+				    .metric = {mark_names[i].metric, "ns"},
+				    .summary = t->count ? &s : NULL,
+				    .rounds = 1,
+				    .times = t};
+
+		if (t->count || (i == BACK && outcome != DONE))
+			json_line(report, c, &line);
+	}
+	if (report->json)
+		fflush(report->json);
 }

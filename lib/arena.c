@@ -20,12 +20,15 @@
  * so that exec closes one even if the program keeps the other over it, and drops
  * the locks.
  *
- * Who is attached holds a shared lock on the file (liveness.c): before the name
- * appears, and after attaching, if the name still leads to the file then. Whoever
- * takes a dead arena away (fr_arena_remove_dead, or create with replace) locks
- * everything for writing first: nobody is there, and nobody comes. It unlinks and
- * goes; a replacer then links its own, which was ready before. (A rename would
- * need another name for the new file, which a death would leave behind.)
+ * Who is attached holds a shared lock on the file (liveness.c), from before the
+ * name appears on. Whoever takes a dead arena away (fr_arena_remove_dead, or create
+ * with replace) locks everything for writing first, so that nobody comes, and looks
+ * whether somebody lives who has lost his lock. It says so in the header (removed),
+ * unlinks, and goes; a replacer then links its own, which was ready before. Who
+ * attaches or joins looks at that word once it has its lock. (A rename in the place
+ * of the two steps would need another name for the new file, which a death would
+ * leave behind.) A death between word and unlink leaves a name that nobody can
+ * attach to: who tries takes it away.
  */
 #include "process.h"
 
@@ -257,7 +260,8 @@ static int lock_attached(struct fr_arena *a)
 
 	if (rc < 0)
 		return rc == -EAGAIN ? rc : -ENOLCK;
-	a->guard = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+	if (a->guard == -1)
+		a->guard = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
 	return a->guard == -1 ? -errno : fr__cookie_take(&a->attacher);
 }
 
@@ -273,31 +277,80 @@ static int leads_to(const char *name, dev_t dev, ino_t ino)
 	return st.st_dev == dev && st.st_ino == ino ? 0 : -ESTALE;
 }
 
-bool fr__arena_replaced(const struct fr_arena *a)
+/* Check the header behind a->fd and take its geometry. */
+static int read_header(struct fr_arena *a)
 {
-	return a->name[0] && !fr__cookie_good(&a->attacher) &&
-	       leads_to(a->name, a->dev, a->ino) == -ESTALE;
-}
-
-/* The file behind an open descriptor belongs to nobody who lives: lock it, so that
- * it stays so, and take its name away. Under known_mutex. */
-static int remove_dead(int fd, const char *name)
-{
-	uint64_t magic = 0;
+	struct fr__header h;
 	struct stat st;
+	ssize_t n;
 	int rc;
 
-	if (fstat(fd, &st) == -1)
+	if (fstat(a->fd, &st) == -1)
 		return -errno;
-	if (!S_ISREG(st.st_mode) ||
-	    pread(fd, &magic, sizeof(magic), 0) != sizeof(magic) ||
+	do
+		n = pread(a->fd, &h, sizeof(h), 0);
+	while (n == -1 && errno == EINTR);
+	if (n == -1)
+		return errno == EBADF ? -EBADF : -EPROTO;
+	if (n >= (ssize_t)sizeof(h.magic) && h.magic != FR__MAGIC)
+		return -EPROTO;
+	if (n < (ssize_t)sizeof(h))
+		return -EBADMSG;
+	rc = fr__header_check(&h, st.st_size);
+	if (rc < 0)
+		return rc;
+	a->geo = h.geo;
+	a->bytes = h.bytes;
+	a->secret = h.secret;
+	return 0;
+}
+
+bool fr__arena_removed(const struct fr_arena *a)
+{
+	/* [ARENA-3] relaxed: the record locks order it. */
+	return fr__load_relaxed(&a->header->removed) != 0;
+}
+
+/* Is somebody in the arena who lives, though he has lost his lock? */
+static bool has_living(struct fr_arena *a)
+{
+	unsigned i;
+
+	for (i = 0; i < a->geo.slots; i++) {
+		/* as [ARENA-2]: we have every lock, so nobody comes */
+		uint64_t word = fr__load_relaxed(&a->slots[i].state);
+
+		if (fr__slot_state(word) >= FR__SLOT_JOINING &&
+		    fr__slot_state(word) <= FR__SLOT_RECOVERING &&
+		    !fr__dead(a, i, word))
+			return true;
+	}
+	return false;
+}
+
+/* Take the name away if the file behind a new handle belongs to nobody who lives;
+ * its locks keep it so. One that cannot be read belongs to whoever has a lock.
+ * begun: only if somebody has begun to. */
+static int remove_dead(struct fr_arena *a, const char *name, bool begun)
+{
+	uint64_t magic = 0;
+	int rc;
+
+	if (pread(a->fd, &magic, sizeof(magic), 0) != sizeof(magic) ||
 	    magic != FR__MAGIC)
 		return -EPROTO;
-	rc = fr__set_lock(fd, F_WRLCK, 0, FR__ATTACHED_BYTE + 1);
+	rc = fr__set_lock(a->fd, F_WRLCK, 0, FR__ATTACHED_BYTE + 1);
 	if (rc < 0)
 		return rc == -EAGAIN ? -EBUSY : -ENOLCK;
-	rc = leads_to(name, st.st_dev, st.st_ino);
-	return rc < 0 ? -EAGAIN : fr_arena_unlink(name);
+	if (leads_to(name, a->dev, a->ino) < 0)
+		return -EAGAIN;
+	if (read_header(a) == 0 && map(a) == 0) {
+		if (has_living(a) || (begun && !fr__arena_removed(a)))
+			return -EBUSY;
+		/* as [ARENA-3] */
+		fr__store_relaxed(&a->header->removed, 1);
+	}
+	return fr_arena_unlink(name);
 }
 
 /* An arena of this process's that is this file; under known_mutex. */
@@ -339,10 +392,11 @@ static int open_again(int fd)
 }
 
 /* One try of fr_arena_remove_dead(); -EAGAIN: the name leads elsewhere now. */
-static int try_remove(const char *name)
+static int try_remove(const char *name, bool begun)
 {
+	struct fr_arena *a = NULL;
 	struct stat st;
-	int fd, rc, path = open_path(name, &st);
+	int rc, path = open_path(name, &st);
 
 	if (path < 0)
 		return path;
@@ -354,10 +408,12 @@ static int try_remove(const char *name)
 	else if (find_known(&st))
 		rc = -EBUSY; /* and opening it would drop our locks */
 	else
-		rc = fd = open_again(path);
-	if (rc >= 0) {
-		rc = remove_dead(fd, name);
-		close(fd);
+		rc = (a = new_handle()) != NULL ? 0 : -ENOMEM;
+	if (rc == 0) {
+		rc = set_fd(a, open_again(path));
+		if (rc == 0)
+			rc = remove_dead(a, name, begun);
+		discard(a);
 	}
 	pthread_mutex_unlock(&known_mutex);
 	close(path);
@@ -377,7 +433,7 @@ int fr_arena_remove_dead(const char *name)
 	int rc = fr__name_check(name), tries;
 
 	for (tries = 0; rc == 0; tries++) {
-		rc = try_remove(name);
+		rc = try_remove(name, false);
 		if (rc != -EAGAIN || tries == TRIES)
 			return rc == -EAGAIN ? -EBUSY : rc;
 		rc = 0;
@@ -459,34 +515,6 @@ failed:
 	return rc;
 }
 
-/* Check the header behind a->fd and take its geometry. */
-static int read_header(struct fr_arena *a)
-{
-	struct fr__header h;
-	struct stat st;
-	ssize_t n;
-	int rc;
-
-	if (fstat(a->fd, &st) == -1)
-		return -errno;
-	do
-		n = pread(a->fd, &h, sizeof(h), 0);
-	while (n == -1 && errno == EINTR);
-	if (n == -1)
-		return errno == EBADF ? -EBADF : -EPROTO;
-	if (n >= (ssize_t)sizeof(h.magic) && h.magic != FR__MAGIC)
-		return -EPROTO;
-	if (n < (ssize_t)sizeof(h))
-		return -EBADMSG;
-	rc = fr__header_check(&h, st.st_size);
-	if (rc < 0)
-		return rc;
-	a->geo = h.geo;
-	a->bytes = h.bytes;
-	a->secret = h.secret;
-	return 0;
-}
-
 /* Open the file behind fd once more and map it; under known_mutex. */
 static int attach(int fd, const char *name, struct fr_arena **ret)
 {
@@ -500,6 +528,12 @@ static int attach(int fd, const char *name, struct fr_arena **ret)
 		return S_ISLNK(st.st_mode) ? -ELOOP : -EPROTO;
 	a = find_known(&st);
 	if (a) {
+		/* A child holds no lock yet. */
+		rc = fr__cookie_good(&a->attacher) ? 0 : lock_attached(a);
+		if (rc == 0 && fr__arena_removed(a))
+			rc = -EAGAIN;
+		if (rc < 0)
+			return rc;
 		a->references++;
 		*ret = a;
 		return 0;
@@ -512,10 +546,10 @@ static int attach(int fd, const char *name, struct fr_arena **ret)
 		rc = read_header(a);
 	if (rc == 0)
 		rc = lock_attached(a);
-	if (rc == 0 && name && leads_to(name, st.st_dev, st.st_ino) < 0)
-		rc = -EAGAIN;
 	if (rc == 0)
 		rc = map(a);
+	if (rc == 0 && fr__arena_removed(a))
+		rc = -EAGAIN;
 	if (rc < 0) {
 		discard(a);
 		return rc;
@@ -558,6 +592,8 @@ int fr_arena_attach(const char *name, const struct fr_attach_opts *opts,
 		rc = try_attach(name, opts, ret);
 		if (rc != -EAGAIN || tries == TRIES)
 			return rc == -EAGAIN ? -EBUSY : rc;
+		/* Whoever is taking it away may have died before it was done. */
+		try_remove(name, true);
 		pause_a_moment();
 		rc = 0;
 	}

@@ -70,9 +70,8 @@ struct fr_arena {
 	char name[FR__NAME_BYTES]; /* "": nameless */
 };
 
-/* Was this process forked after attaching (so that it holds no lock yet), and does
- * the name lead to another arena by now? */
-bool fr__arena_replaced(const struct fr_arena *a);
+/* Has somebody taken it away, since nobody lived in it? Once one has a lock. */
+bool fr__arena_removed(const struct fr_arena *a);
 
 /* Set (F_RDLCK, F_WRLCK) or drop (F_UNLCK) a record lock on bytes of an arena's
  * file: 0, -EAGAIN another process has one in the way, -ENOLCK. Byte i is slot

@@ -24,7 +24,8 @@
  * between clearing the mark and the futex, a sleeper without a mark. Recovery
  * rings every bell; and each sleep ends after a slice, then the sleeper looks, and
  * looks whether the others live: the one that it depends on (before its first
- * sleep, too) and some of the rest.
+ * sleep, too) and some of the rest. So does, about each slice, who is rung all the
+ * time, and who never needs to wait.
  *
  * Before sleeping a process spins, unless told otherwise: as long as spinning
  * has paid lately, and only while no more processes of the arena are awake than
@@ -72,6 +73,8 @@ void fr__bell_init(struct fr__bell *b, struct fr__slot *slot, int mode)
 	*b = (struct fr__bell){.slot = slot, .mode = mode};
 	/* [BELL-6] relaxed: a hint of this process to itself. */
 	fr__store_relaxed(&b->spin_ns, SPIN_START_NS);
+	/* as [BELL-10]: who joins has just looked */
+	fr__store_relaxed(&b->looked, (uint64_t)fr__now_ns());
 }
 
 void fr__bell_awake(struct fr__bell *b, bool on)
@@ -127,16 +130,28 @@ static bool interrupted(struct fr__bell *b)
 	       fr__swap_relaxed(&b->interrupted, 0);
 }
 
-/* A sleep has ended by time, or polling has gone on for long. */
-static void look_round(struct fr__bell *b, const struct fr__wait *w, int64_t now,
-		       int64_t every)
+/* A wait goes on: look if that was not done for so long. How long until the next
+ * look is due, in ns. */
+static int64_t look_round(struct fr__bell *b, unsigned depends, int64_t every)
 {
+	int64_t now = fr__now_ns(), since;
+
 	/* [BELL-10] relaxed: when we looked last, roughly. */
-	if (!b->look || now - (int64_t)fr__load_relaxed(&b->looked) < every)
-		return;
+	since = now - (int64_t)fr__load_relaxed(&b->looked);
+	if (since < every)
+		return FR__SLICE_NS - since;
 	/* as [BELL-10] */
 	fr__store_relaxed(&b->looked, (uint64_t)now);
-	b->look(b->ctx, w->depends, true);
+	if (b->look)
+		b->look(b->ctx, depends, true);
+	return FR__SLICE_NS;
+}
+
+void fr__bell_look(struct fr__bell *b)
+{
+	/* as [BELL-11] */
+	fr__store_relaxed(&b->ticks, 0);
+	look_round(b, 0, FR__SLICE_NS);
 }
 
 /* Before the first sleep: is it in vain? */
@@ -175,7 +190,7 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 			b->before_sleep(b->ctx);
 		now = fr__now_ns();
 		if (poll)
-			look_round(b, w, now, FR__SLICE_NS);
+			look_round(b, w->depends, FR__SLICE_NS);
 	} while (now < until && (poll || now - start < budget));
 	if (!poll)
 		/* as [BELL-6] */
@@ -254,15 +269,13 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns)
 	fr__bell_awake(b, true);
 	if (interrupted(b))
 		return -EINTR;
-	if (rc == -ETIMEDOUT)
-		look_round(b, w, fr__now_ns(), FR__LOOK_NS);
 	return rc == -EINTR ? rc : 0;
 }
 
 int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 {
 	int64_t slice = w->marks & FR__MARK_ROOM ? ROOM_SLICE_NS : FR__SLICE_NS;
-	int64_t deadline, left = slice;
+	int64_t due = FR__SLICE_NS, deadline, ns;
 	int rc = w->ready(w->ctx);
 
 	if (rc != 0)
@@ -273,22 +286,27 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	rc = spin(b, w, deadline);
 	if (rc == 0)
 		rc = yield(b, w);
-	if (rc == 0)
+	if (rc == 0) {
 		look_first(b, w);
+		fr__bell_tick(b, 16);
+	}
 	while (rc == 0) {
-		if (deadline != FR__NEVER)
-			left = deadline - fr__now_ns();
-		if (left <= 0) {
+		ns = slice < due ? slice : due;
+		if (deadline != FR__NEVER && deadline - fr__now_ns() < ns)
+			ns = deadline - fr__now_ns();
+		if (ns <= 0) {
 			rc = w->ready(w->ctx);
 			rc = rc != 0 ? rc : -ETIMEDOUT;
 			break;
 		}
-		rc = sleep_once(b, w, left < slice ? left : slice);
+		rc = sleep_once(b, w, ns);
 		if (rc == 0)
 			rc = w->ready(w->ctx);
+		/* Not by the slice alone: rung for others' sake, one that has
+		 * busy threads may never sleep it out. */
+		if (rc == 0)
+			due = look_round(b, w->depends, FR__LOOK_NS);
 		slice = slice * 2 < FR__SLICE_NS ? slice * 2 : FR__SLICE_NS;
-		if (deadline == FR__NEVER)
-			left = slice;
 	}
 	if (w->arm)
 		w->arm(w->ctx, false);

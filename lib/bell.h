@@ -29,6 +29,7 @@ struct fr__bell {
 	 * the rest. May be NULL. */
 	void (*look)(void *ctx, unsigned depends, bool all);
 	struct fr__a64 looked; /* when, ns of CLOCK_MONOTONIC */
+	struct fr__a32 ticks;  /* until the next thought of looking */
 	void *ctx;
 };
 
@@ -57,6 +58,21 @@ void fr__bell_awake(struct fr__bell *b, bool on);
  * only), -ETIMEDOUT, -EINTR. Any number of threads at a time. */
 int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w,
 		  int64_t wait_ns);
+
+/* A process that never waits in vain looks round, too: if n of these add up to 64
+ * and it has not for a slice. */
+void fr__bell_look(struct fr__bell *b);
+
+static inline void fr__bell_tick(struct fr__bell *b, uint32_t n)
+{
+	/* [BELL-11] relaxed: about how often; threads may lose a few. */
+	uint32_t ticks = fr__load_relaxed(&b->ticks) + n;
+
+	/* as [BELL-11] */
+	fr__store_relaxed(&b->ticks, ticks);
+	if (__builtin_expect(ticks >= 64, 0))
+		fr__bell_look(b);
+}
 
 /* Ring for those who sleep for this. The caller has made it true before, by a
  * seq_cst read-modify-write or with fr__fence_sc() behind it. strike: when the

@@ -64,6 +64,7 @@ static int open_call(struct call *call)
 	call->i = (uint32_t)i;
 	call->cell = fr__arena_cell(p->arena, p->first_cell + call->i);
 	call->cell->from = fr_self(p).id;
+	call->cell->worker = call->to.id;
 	call->open = fr__cell_word(fr__cell_generation(filling), 0,
 				   FR__CELL_TAKEN, fr__addr_slot(call->to),
 				   FR__CALL_OPEN);
@@ -125,7 +126,7 @@ int fr_call(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	int64_t deadline = fr__deadline(wait_ns);
 	int rc = fr__own(p);
 
-	if (rc == 0 && fr__addr_slot(to) == p->index)
+	if (rc == 0 && to.id == fr_self(p).id)
 		rc = -EDEADLK;
 	if (rc == 0 && fr__addr_slot(to) >= p->arena->geo.slots)
 		rc = -ESRCH;
@@ -167,7 +168,10 @@ static struct fr__cell *start_reply(struct fr_process *p, uint64_t call,
 	word = fr__cell_word((uint32_t)(call >> 32), 0, FR__CELL_TAKEN,
 			     p->index, FR__CALL_OPEN);
 	*writing = fr__cell_with(word, FR__CALL_WRITING);
-	return fr__cell_step(c, word, *writing) ? c : NULL;
+	/* It may be owed by who had our slot before, and has left. */
+	return c->worker == fr_self(p).id && fr__cell_step(c, word, *writing)
+		       ? c
+		       : NULL;
 }
 
 static int reply_with(struct fr_process *p, uint64_t call, unsigned outcome,

@@ -3,10 +3,11 @@
  * What becomes of a cell: its entry in the task ring, the word to its submitter,
  * and what is done when a process is gone. States and steps: task.c, call.c.
  *
- * An entry of the ring may be missing only while a note says so: the word that its
- * taker is about to take (slot.taking), or the cell's `moved`, set by who takes a
- * live entry to push it again. Recovery pushes what is noted once more: an entry
- * too many harms nobody.
+ * The entry of a QUEUED cell may be missing only while a note says so: the word that
+ * its taker is about to take (slot.taking). A worker has one task in hand at a time,
+ * so the note stands for as long as that is its task, also while recovery makes it
+ * QUEUED again. Recovery pushes what is noted once more if it is not in the ring; an
+ * entry too many harms nobody.
  *
  * The submitter's slot tells whether it is still there. Who finishes a cell steps
  * it, then looks at the slot; who recovers the submitter moves the slot's state,
@@ -18,63 +19,65 @@
 #include <sched.h>
 
 #define ATTEMPTS_MAX 3
+#define TRIES 1000 /* to push: more are needed only in a damaged ring */
 
 /* ---- entries of the task ring ---- */
 
-bool fr__entry_counts(const struct fr_arena *a, uint32_t cell,
-		      uint32_t generation)
+/* The state of the cell that an entry leads to; FREE: that is another by now. */
+static enum fr__cell_state behind(const struct fr_arena *a, uint32_t cell,
+				  uint32_t generation)
 {
 	uint64_t word;
 
 	if (cell >= fr__cells(a))
-		return false;
+		return FR__CELL_FREE;
 	word = fr__cell_look(fr__arena_cell(a, cell));
-	return fr__cell_state(word) == FR__CELL_QUEUED &&
-	       (fr__cell_generation(word) & 0xffff) == (generation & 0xffff);
+	return (fr__cell_generation(word) & 0xffff) == (generation & 0xffff)
+		       ? fr__cell_state(word)
+		       : FR__CELL_FREE;
 }
 
-/* Somebody takes a cell's entry out of the ring to push it again: whoever dies
- * with it in hand, recovery finds this. */
-static void note_moved(const void *arena, uint32_t cell)
+bool fr__entry_counts(const struct fr_arena *a, uint32_t cell,
+		      uint32_t generation)
 {
-	const struct fr_arena *a = arena;
-
-	if (cell < fr__cells(a))
-		/* [TASK-16] relaxed: before the CAS that takes the entry, in
-		 * our own order of stores by [TASKRING-6]; read only once we
-		 * are proven dead. */
-		fr__store_relaxed(&fr__arena_cell(a, cell)->moved, 1);
+	return behind(a, cell, generation) == FR__CELL_QUEUED;
 }
 
-#define IN_HAND 8
-#define ROUNDS_MAX 100000 /* in which nothing moves: only in a damaged ring */
+/* Will it count again? That of a TAKEN cell may: its worker may die, and whoever
+ * recovers it rely on this entry. */
+static bool may_count(const void *arena, uint32_t cell, uint32_t generation)
+{
+	enum fr__cell_state state = behind(arena, cell, generation);
 
-/* The ring is full. It has room for twice as many entries as there are cells, so
- * most of them count no more (cancelled, or left behind by submitters that are
- * gone): drop those from its head, and move those that count to its tail, until
- * this entry is in. */
+	return state == FR__CELL_QUEUED || state == FR__CELL_TAKEN;
+}
+
+/* The ring has room for twice as many entries as there are cells, so most of those
+ * in a full one will never count (cancelled, or left behind by submitters that are
+ * gone). */
 int fr__cell_push(const struct fr_arena *a, uint32_t cell, uint32_t generation)
 {
-	uint32_t cells[IN_HAND] = {cell};
-	uint32_t generations[IN_HAND] = {generation};
-	unsigned n = 1, lost = 0;
+	unsigned tries;
 	int rc;
 
-	while (n > 0 && lost < ROUNDS_MAX) {
-		rc = fr__taskring_push(&a->tasks, cells[n - 1],
-				       generations[n - 1]);
-		if (rc == 0)
-			n--;
-		else if (rc != -EAGAIN)
+	for (tries = 0; tries < TRIES; tries++) {
+		rc = fr__taskring_push(&a->tasks, cell, generation);
+		if (rc != -EAGAIN)
 			return rc;
-		else if (n < IN_HAND &&
-			 fr__taskring_move(&a->tasks, note_moved, a, &cells[n],
-					   &generations[n]) == 1)
-			n += fr__entry_counts(a, cells[n], generations[n]);
-		else if (++lost < ROUNDS_MAX)
-			sched_yield(); /* others are at it too */
+		if (fr__taskring_replace(&a->tasks, may_count, a, cell,
+					 generation))
+			return 0;
+		sched_yield(); /* others are at it too */
 	}
-	return n > 0 ? -EBADMSG : 0;
+	return -EBADMSG;
+}
+
+/* The cell is QUEUED, and its entry may be missing. */
+static void push_again(const struct fr_arena *a, uint32_t cell,
+		       uint32_t generation)
+{
+	if (!fr__taskring_has(&a->tasks, cell, generation))
+		fr__cell_push(a, cell, generation);
 }
 
 /* ---- results ---- */
@@ -163,9 +166,27 @@ void fr__tasks_drop(const struct fr_arena *a, unsigned slot)
 	}
 }
 
-/* A cell TAKEN by a process that is gone: to another worker, or buried; freed if
- * its submitter is gone too. */
-static void take_from(const struct fr_arena *a, unsigned slot, uint32_t cell,
+/* A call that a process which is gone was to answer: false, it changed meanwhile. */
+static bool answer_for(const struct fr_arena *a, unsigned slot, uint32_t cell,
+		       uint64_t word)
+{
+	struct fr__cell *c = fr__arena_cell(a, cell);
+	struct fr_addr from = {c->from};
+	uint64_t to = fr__cell_free(word);
+
+	if (fr__cell_outcome(word) != FR__CALL_GIVEN_UP)
+		to = fr__cell_word(fr__cell_generation(word), 0, FR__CELL_DONE,
+				   slot, FR__CALL_LOST);
+	if (!fr__cell_step(c, word, to))
+		return false;
+	if (fr__cell_state(to) == FR__CELL_DONE)
+		fr__cell_tell(a, cell, to, from);
+	return true;
+}
+
+/* A task that a process which is gone had in hand: to another worker, or buried;
+ * freed if its submitter is gone too. False: it changed meanwhile. */
+static bool take_from(const struct fr_arena *a, unsigned slot, uint32_t cell,
 		      uint64_t word)
 {
 	struct fr__cell *c = fr__arena_cell(a, cell);
@@ -173,36 +194,23 @@ static void take_from(const struct fr_arena *a, unsigned slot, uint32_t cell,
 	unsigned by = fr__slot_of_cell(a, cell);
 	uint32_t g = fr__cell_generation(word);
 	struct fr_addr from = {c->from};
-	uint64_t to;
+	bool bury = attempts >= ATTEMPTS_MAX;
+	uint64_t to = bury ? fr__cell_word(g, attempts, FR__CELL_DONE, slot,
+					   FR_TASK_BURIED)
+			   : fr__cell_word(g, attempts, FR__CELL_QUEUED, by, 0);
 
-	if (fr__cell_outcome(word) == FR__CALL_GIVEN_UP) {
-		fr__cell_step(c, word, fr__cell_free(word));
-		return;
-	}
-	if (fr__cell_is_call(word)) {
-		to = fr__cell_word(g, 0, FR__CELL_DONE, slot, FR__CALL_LOST);
-		if (fr__cell_step(c, word, to))
-			fr__cell_tell(a, cell, to, from);
-		return;
-	}
-	if (attempts >= ATTEMPTS_MAX) {
-		to = fr__cell_word(g, attempts, FR__CELL_DONE, slot,
-				   FR_TASK_BURIED);
-		if (fr__cell_step(c, word, to))
-			fr__cell_tell(a, cell, to, from);
-		return;
-	}
-	note_moved(a, cell);
-	to = fr__cell_word(g, attempts, FR__CELL_QUEUED, by, 0);
 	if (!fr__cell_step(c, word, to))
-		return;
+		return false;
+	if (bury)
+		fr__cell_tell(a, cell, to, from);
 	/* as [TASK-8]: its submitter may have gone while it was TAKEN */
-	if (fr__addr_slot(from) == by &&
-	    fr__slot_is(fr__load_sc(&a->slots[by].state),
-			fr__addr_generation(from)))
-		fr__cell_push(a, cell, g);
+	else if (fr__addr_slot(from) == by &&
+		 fr__slot_is(fr__load_sc(&a->slots[by].state),
+			     fr__addr_generation(from)))
+		push_again(a, cell, g);
 	else
 		fr__cell_step(c, to, fr__cell_free(to));
+	return true;
 }
 
 void fr__task_of(const struct fr_arena *a, unsigned slot, struct fr_end *e)
@@ -229,25 +237,26 @@ void fr__tasks_recover(const struct fr_arena *a, unsigned slot)
 {
 	uint32_t cell, g;
 
-	/* The entry that it had taken out, the cell still QUEUED. */
+	/* The entry that it had taken out, the cell still QUEUED, or QUEUED
+	 * again by a recoverer that died then. */
 	if (fr__taskring_taken(&a->slots[slot].taking, &cell, &g) &&
 	    fr__entry_counts(a, cell, g))
-		fr__cell_push(a, cell, g);
+		push_again(a, cell, g);
 	for (cell = 0; cell < fr__cells(a); cell++) {
 		struct fr__cell *c = fr__arena_cell(a, cell);
 		uint64_t word = fr__cell_look(c);
 		struct fr_addr from = {c->from};
 
-		/* as [TASK-16]; who set it need not be the dead one */
-		if (fr__cell_state(word) == FR__CELL_QUEUED &&
-		    fr__load_relaxed(&c->moved))
-			fr__cell_push(a, cell, fr__cell_generation(word));
 		if (fr__cell_owner(word) != slot)
 			continue;
 		if (fr__cell_state(word) == FR__CELL_DONE)
 			fr__cell_tell(a, cell, word, from);
-		else if (fr__cell_state(word) == FR__CELL_TAKEN)
-			take_from(a, slot, cell, word);
+		while (fr__cell_owner(word) == slot &&
+		       fr__cell_state(word) == FR__CELL_TAKEN &&
+		       !(fr__cell_is_call(word)
+				 ? answer_for(a, slot, cell, word)
+				 : take_from(a, slot, cell, word)))
+			word = fr__cell_look(c);
 	}
 	fr__task_pass_on(a);
 }

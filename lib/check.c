@@ -62,7 +62,6 @@ struct faults {
 struct look {
 	struct fr_arena *a;
 	struct faults *faults;
-	bool any_dead;
 	uint64_t *states; /* of the slots: one for all of the look */
 	bool *dead;       /* their processes, not recovered yet */
 	bool *named;      /* slots that the name index leads to */
@@ -173,7 +172,6 @@ static void take_states(struct look *l)
 		pthread_mutex_lock(&a->join_mutex);
 		l->dead[i] = fr__dead(a, i, l->states[i]);
 		pthread_mutex_unlock(&a->join_mutex);
-		l->any_dead |= l->dead[i];
 		l->named[i] = false;
 	}
 }
@@ -449,12 +447,8 @@ static void check_own(struct look *l, uint32_t cell, uint64_t word,
 
 static void check_queued(struct look *l, uint32_t cell, uint64_t word)
 {
-	struct fr__cell *c = fr__arena_cell(l->a, cell);
-
 	if (l->entered[cell / 8] >> cell % 8 & 1)
 		return;
-	if (l->any_dead && look32(&c->moved))
-		return; /* noted by one that is dead */
 	fault(l, "cell %u, generation %u: queued, but no entry leads to it: "
 		 "task lost", cell, fr__cell_generation(word));
 }
@@ -624,7 +618,6 @@ static void look_at_all(struct look *l, struct faults *faults)
 	unsigned i;
 
 	l->faults = faults;
-	l->any_dead = false;
 	faults->count = 0;
 	take_states(l);
 	check_header(l);

@@ -78,7 +78,10 @@ struct fr__header {
 	struct fr__a32 events_used;
 	/* W: any that registers. Longest probe ever made in the name index. */
 	struct fr__a32 names_probe;
-	char pad1[256 - 128 - 16];
+	/* W: who takes the arena away, with every lock of it. R: who attaches
+	 * or joins, once it has its lock. 1: nobody shall. */
+	struct fr__a32 removed;
+	char pad1[256 - 128 - 20];
 	/* W: who wakes an idle worker, and workers. R: who submits. Slot + 1 of
 	 * a worker that was woken and has not looked at the task ring yet; it
 	 * will wake the next. 0: nobody. A hint that anybody may clear. */
@@ -191,10 +194,7 @@ struct fr__cell {
 	uint32_t result_len;
 	int32_t value;
 	uint64_t worker; /* address */
-	/* W: submitter while FILLING: 0. Who takes the entry of a QUEUED cell
-	 * out of the task ring to push it again: 1, before. R: recovery. */
-	struct fr__a32 moved;
-	char pad[64 - 44];
+	char pad[64 - 40];
 	/* arg_max bytes (W: submitter while FILLING), then result_max bytes
 	 * (W: worker while TAKEN). */
 };

@@ -38,6 +38,9 @@
 /* Pauses (some 25 ns each) of a receiver that has found nothing. */
 #define GET_AHEAD 16
 
+/* In a record's type: the body starts with the number of a call. */
+#define WANTS_REPLY (UINT32_C(1) << 31)
+
 /* ---- sending ---- */
 
 struct room_wait {
@@ -209,6 +212,14 @@ static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
 	return rc < 0 ? rc : 0;
 }
 
+static inline int check_message(const struct fr_process *p, struct fr_type type,
+				size_t len)
+{
+	if (type.id & WANTS_REPLY)
+		return -EINVAL;
+	return len > fr__ring_body_max(&p->mailbox) ? -EMSGSIZE : 0;
+}
+
 static struct fr__record *write_head(const struct room_wait *w, uint64_t at,
 				     struct fr_type type, size_t len)
 {
@@ -227,8 +238,8 @@ int fr_send(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	struct room_wait w;
 	int rc = fr__own(p);
 
-	if (rc == 0 && len > fr__ring_body_max(&p->mailbox))
-		rc = -EMSGSIZE;
+	if (rc == 0)
+		rc = check_message(p, type, len);
 	if (rc == 0)
 		rc = claim(&w, p, to, fr__ring_units(len), wait_ns);
 	if (rc < 0)
@@ -239,9 +250,6 @@ int fr_send(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	return 0;
 }
 
-/* In a record's type: the body starts with the number of a call. */
-#define WANTS_REPLY (UINT32_C(1) << 31)
-
 int fr__send_call(struct fr_process *p, struct fr_addr to, struct fr_type type,
 		  uint64_t call, const void *body, size_t len, int64_t wait_ns)
 {
@@ -250,8 +258,11 @@ int fr__send_call(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	struct room_wait w;
 	int rc;
 
-	if (len > fr__ring_body_max(&p->mailbox) - sizeof(call))
-		return -EMSGSIZE;
+	rc = check_message(p, type, len);
+	if (rc == 0)
+		rc = check_message(p, type, all);
+	if (rc < 0)
+		return rc;
 	rc = claim(&w, p, to, fr__ring_units(all), wait_ns);
 	if (rc < 0)
 		return rc;
@@ -312,7 +323,7 @@ static unsigned fits(struct fr_process *p, struct fr_addr to,
 		room = fr__ring_room(&ring, (uint32_t)(p->mailbox.mask + 1) / 2);
 	}
 	for (i = 1; i < count; i++) {
-		if (parts[i].len > fr__ring_body_max(&p->mailbox))
+		if (check_message(p, parts[i].type, parts[i].len) < 0)
 			break;
 		n = fr__ring_units(parts[i].len);
 		if (*units + n > room)
@@ -333,8 +344,9 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 
 	if (rc < 0 || count == 0)
 		return rc;
-	if (parts[0].len > fr__ring_body_max(&p->mailbox))
-		return -EMSGSIZE;
+	rc = check_message(p, parts[0].type, parts[0].len);
+	if (rc < 0)
+		return rc;
 	/* As many as there is room for; wait only for the first. */
 	do {
 		fit = fits(p, to, parts, count, &units);
@@ -364,8 +376,8 @@ int fr_claim(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	struct room_wait w;
 	int rc = fr__own(p);
 
-	if (rc == 0 && len > fr__ring_body_max(&p->mailbox))
-		rc = -EMSGSIZE;
+	if (rc == 0)
+		rc = check_message(p, type, len);
 	if (rc == 0)
 		rc = claim(&w, p, to, fr__ring_units(len), wait_ns);
 	if (rc < 0)
@@ -555,8 +567,10 @@ int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
 	};
 	int rc = fr__own(p);
 
-	if (rc == 0)
+	if (rc == 0) {
+		fr__bell_tick(&p->bell, 1);
 		rc = fr__mail_ready(p);
+	}
 	if (rc == 0 && wait_ns != 0)
 		let_them_get_ahead(p);
 	if (rc == 0)

@@ -259,8 +259,7 @@ int fr_join(struct fr_arena *a, const struct fr_join_opts *opts,
 	}
 	p->index = (unsigned)slot;
 	p->slot = &a->slots[slot];
-	rc = !opts->reserved.id && fr__arena_replaced(a) ? -ESTALE
-							  : set_up(p, opts);
+	rc = fr__arena_removed(a) ? -ESTALE : set_up(p, opts);
 	if (rc < 0) {
 		fr_leave(p);
 		return rc;

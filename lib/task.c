@@ -263,8 +263,6 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 	c->from = fr_self(p).id;
 	c->kind = task->kind;
 	c->arg_len = (uint32_t)task->len;
-	/* as [TASK-16]: published by QUEUED */
-	fr__store_relaxed(&c->moved, 0);
 	if (task->len)
 		memcpy(fr__cell_arg(c), task->arg, task->len);
 	queued = fr__cell_word(g, 0, FR__CELL_QUEUED, p->index, 0);
@@ -374,6 +372,8 @@ int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
 	int64_t deadline = wait_ns > 0 ? fr__deadline(wait_ns) : 0;
 	int rc = fr__own(p), i;
 
+	if (rc == 0)
+		fr__bell_tick(&p->bell, 1);
 	while (rc >= 0) {
 		i = take_bit(p->finished, p->cell_words);
 		if (i >= 0) {
@@ -553,6 +553,8 @@ int fr_take(struct fr_process *p, int64_t wait_ns, struct fr_task *task,
 	};
 	int rc = fr__own(p);
 
+	if (rc == 0)
+		fr__bell_tick(&p->bell, 4);
 	if (rc == 0 && p->in_hand)
 		rc = -EBUSY;
 	if (rc == 0)

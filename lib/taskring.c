@@ -25,9 +25,13 @@
  *
  * Progress: lock-free on both sides.
  *
+ * A full ring: an entry that will never count may be replaced where it stands, by one
+ * CAS (fr__taskring_replace). So no entry ever moves, none is in anybody's hands but
+ * a taker's, and one that stays there is found by a look at every word.
+ *
  * A death leaves: before the CAS nothing; after a push's CAS a tail that lags
  * (helped); after a take's CAS an entry in no ring, noted in the dead one's
- * *taking, or where note() wrote it: recovery pushes it again.
+ * *taking: recovery pushes it again, unless it is there.
  *
  * A word that comes round to the same value needs 2^23 laps, and is then as
  * good as the one that was read.
@@ -174,10 +178,44 @@ int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
 	return -EBADMSG;
 }
 
-static inline __attribute__((always_inline)) int
-take(const struct fr__taskring *r, struct fr__a64 *taking,
-     void (*note)(const void *ctx, uint32_t cell), const void *ctx,
-     uint32_t *cell, uint32_t *generation)
+int fr__taskring_replace(const struct fr__taskring *r,
+			 bool (*may_count)(const void *ctx, uint32_t cell,
+					   uint32_t generation),
+			 const void *ctx, uint32_t cell, uint32_t generation)
+{
+	uint64_t p = at(&r->ctl->head), end = p + r->mask + 1;
+
+	for (; p != end; p++) {
+		uint64_t lap = lap_of(r, p), seen = look(r, p);
+		uint64_t plain = seen ^ r->secret;
+
+		if (!is_entry(r, seen, lap))
+			return 0; /* not full any more */
+		if (may_count(ctx, cell_of(plain), generation_of(plain)))
+			continue;
+		/* as [TASKRING-5]; else it was taken, or replaced by another */
+		if (fr__cas_sc(&r->words[p & r->mask], &seen,
+			       entry(r, cell, generation, lap)))
+			return 1;
+	}
+	return 0;
+}
+
+bool fr__taskring_has(const struct fr__taskring *r, uint32_t cell,
+		      uint32_t generation)
+{
+	/* All but the lap. */
+	uint64_t want = entry(r, cell, generation, 0) ^ r->secret;
+	uint64_t i;
+
+	for (i = 0; i <= r->mask; i++)
+		if (((look(r, i) ^ r->secret ^ want) >> LAP_BITS) == 0)
+			return true;
+	return false;
+}
+
+int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
+		      uint32_t *cell, uint32_t *generation)
 {
 	unsigned lost = 0;
 
@@ -189,10 +227,7 @@ take(const struct fr__taskring *r, struct fr__a64 *taking,
 			/* [TASKRING-7] relaxed: read only once we are proven
 			 * dead, and before the CAS in our own order of stores
 			 * by [TASKRING-6]. */
-			if (taking)
-				fr__store_relaxed(taking, plain);
-			else
-				note(ctx, cell_of(plain));
+			fr__store_relaxed(taking, plain);
 			/* [TASKRING-6] seq_cst: *taking -> the entry gone;
 			 * entry -> the cell. Pairs with [TASKRING-4]. Without
 			 * it: an entry is gone and nobody knows by whom. */
@@ -214,19 +249,6 @@ take(const struct fr__taskring *r, struct fr__a64 *taking,
 			lost++;
 	}
 	return -EBADMSG;
-}
-
-int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
-		      uint32_t *cell, uint32_t *generation)
-{
-	return take(r, taking, NULL, NULL, cell, generation);
-}
-
-int fr__taskring_move(const struct fr__taskring *r,
-		      void (*note)(const void *ctx, uint32_t cell),
-		      const void *ctx, uint32_t *cell, uint32_t *generation)
-{
-	return take(r, NULL, note, ctx, cell, generation);
 }
 
 bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,

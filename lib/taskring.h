@@ -27,17 +27,21 @@ void fr__taskring_init(const struct fr__taskring *r, uint64_t start_position);
 /* 0, or -EAGAIN full, -EBADMSG damaged. */
 int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
 		      uint32_t generation);
+/* Put an entry in the place of one of a full ring that will never count: 1; 0 there
+ * is none, or the ring is full no more. */
+int fr__taskring_replace(const struct fr__taskring *r,
+			 bool (*may_count)(const void *ctx, uint32_t cell,
+					   uint32_t generation),
+			 const void *ctx, uint32_t cell, uint32_t generation);
+/* Is this entry there? */
+bool fr__taskring_has(const struct fr__taskring *r, uint32_t cell,
+		      uint32_t generation);
 /*
  * Take one entry: 1, 0 there is none, -EBADMSG damaged. *taking is written with
  * the word before it is taken.
  */
 int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 		      uint32_t *cell, uint32_t *generation);
-/* The same for who will push it again: note() is told its cell before it is
- * taken, once or more often. */
-int fr__taskring_move(const struct fr__taskring *r,
-		      void (*note)(const void *ctx, uint32_t cell),
-		      const void *ctx, uint32_t *cell, uint32_t *generation);
 /* The entry that *taking notes, if it notes one: its writer is dead. */
 bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
 			uint32_t *generation);

@@ -574,40 +574,6 @@ static void a_stopped_process_is_not_dead(void **state)
 	fr_arena_detach(a);
 }
 
-/* Told as the dead one's, not as damage of its own: what only recovery finds. */
-static void what_a_dead_one_had_moved_is_not_lost(void **state)
-{
-	struct victim *v = shared(sizeof(*v));
-	struct fr_task task = {.arg = "x", .len = 1};
-	struct fr_process *p;
-	struct fr_task_id id;
-	struct fr_arena *a;
-	uint32_t cell, g;
-	pid_t pid;
-
-	(void)state;
-	assert_rc(fr_arena_create(NULL, &small_arena, &a), 0);
-	v->arena = a;
-	pid = spawn(hold_everything, v);
-	await(&v->ready, 1);
-	p = join(a, NULL); /* slot 2: 1 is reserved */
-	assert_rc(fr_submit(p, &task, &id), 0);
-	do {
-		struct fr__a64 taking = {0};
-
-		assert_int_equal(fr__taskring_take(&a->tasks, &taking, &cell,
-						   &g), 1);
-		fr__store_relaxed(&fr__arena_cell(a, cell)->moved, 1);
-	} while (cell != (uint32_t)id.id);
-	kill_hard(pid);
-	assert_fault(a, "slot 0, generation 1: its process (pid %d) is dead: "
-			"fr_recover() or `forkring recover` frees it", pid);
-	assert_rc(fr_recover(a), 1);
-	assert_clean(a);
-	fr_leave(p);
-	fr_arena_detach(a);
-}
-
 /* ---- damage: header ---- */
 
 static void a_changed_header_is_told(void **state)
@@ -1321,7 +1287,6 @@ int main(void)
 		TEST(a_dead_process_is_told_until_it_is_recovered),
 		TEST(a_dead_recoverer_is_told),
 		TEST(a_stopped_process_is_not_dead),
-		TEST(what_a_dead_one_had_moved_is_not_lost),
 
 		TEST(a_changed_header_is_told),
 		TEST(a_sound_header_of_another_arena_is_told),

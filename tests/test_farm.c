@@ -189,6 +189,19 @@ static void all_done(struct fr_farm *farm, uint32_t tasks)
 	free(seen);
 }
 
+/* A dead worker's task may be done before main has noticed its end: others may find
+ * it dead first. Main notices while it is at work. */
+static void until_restarted(struct fr_farm *farm, uint32_t count)
+{
+	struct fr_result r;
+
+	while (page->restarted < count) {
+		submit(farm, 0, DOUBLE);
+		CHECK_RC(fr_farm_next(farm, FR_FOREVER, &r), 0);
+	}
+	CHECK(page->restarted == count);
+}
+
 /* ---- the common case ---- */
 
 static int reverse(void *ctx, const struct fr_task *task,
@@ -660,8 +673,10 @@ ALONE(stats_count_tasks_and_workers)
 	for (; i < 10; i++)
 		CHECK_RC(fr_farm_next(farm, FR_FOREVER, &r), 0);
 	fr_farm_stats(farm, &stats);
-	CHECK(stats.finished == 10 && stats.restarts == 1);
-	CHECK(stats.workers == 3);
+	CHECK(stats.finished == 10);
+	until_restarted(farm, 1);
+	fr_farm_stats(farm, &stats);
+	CHECK(stats.restarts == 1 && stats.workers == 3);
 	CHECK_RC(fr_farm_close(farm), 0);
 }
 
@@ -683,7 +698,8 @@ ALONE(a_worker_that_is_killed_is_reported_and_replaced)
 		check_result(&r);
 	}
 	CHECK_RC(fr_farm_next(farm, FR_FOREVER, &r), -ENODATA);
-	CHECK(page->reported == 1 && page->restarted == 1);
+	until_restarted(farm, 1);
+	CHECK(page->reported == 1);
 	CHECK(WIFSIGNALED(page->last_status));
 	CHECK(WTERMSIG(page->last_status) == SIGKILL);
 	CHECK_RC(fr_farm_close(farm), 0);
@@ -715,7 +731,8 @@ ALONE(a_worker_killed_from_outside_loses_no_task)
 		check_result(&r);
 	}
 	CHECK_RC(fr_farm_next(farm, FR_FOREVER, &r), -ENODATA);
-	CHECK(page->restarted == 1 && page->last_pid == victim);
+	until_restarted(farm, 1);
+	CHECK(page->last_pid == victim);
 	CHECK_RC(fr_farm_close(farm), 0);
 }
 
@@ -740,7 +757,8 @@ ALONE(a_task_that_kills_each_worker_is_buried)
 	}
 	CHECK(buried == 1);
 	CHECK_RC(fr_farm_next(farm, FR_FOREVER, &r), -ENODATA);
-	CHECK(page->reported == 3 && page->restarted == 3);
+	until_restarted(farm, 3);
+	CHECK(page->reported == 3);
 	CHECK_RC(fr_farm_close(farm), 0);
 }
 
@@ -768,7 +786,7 @@ ALONE(a_farm_outlives_many_deaths)
 	for (i = 0; i < 400; i++)
 		submit(farm, i, i % 20 == 0 ? DIE_ONCE : DOUBLE);
 	all_done(farm, 400);
-	CHECK(page->restarted == 20);
+	until_restarted(farm, 20);
 	CHECK_RC(fr_farm_close(farm), 0);
 }
 
@@ -799,7 +817,8 @@ ALONE(a_worker_that_dies_before_its_task_is_submitted_is_replaced)
 	kill(page->pids[0], SIGKILL);
 	submit(farm, 0, DOUBLE);
 	all_done(farm, 1);
-	CHECK(page->restarted == 1 && page->last_pid == page->pids[0]);
+	until_restarted(farm, 1);
+	CHECK(page->last_pid == page->pids[0]);
 	CHECK_RC(fr_farm_close(farm), 0);
 }
 

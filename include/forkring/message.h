@@ -62,7 +62,7 @@ static inline struct fr_type fr_type_builtin(uint32_t id)
  * -EAGAIN full and wait_ns is 0 · -ETIMEDOUT still full · -EINTR ·
  * -EMSGSIZE longer than fr_arena_info().message_max · -ESRCH the receiver is
  * gone (also if it goes while we wait) · -EDEADLK would wait for room in its
- * own mailbox · -ECHILD · -EBADMSG.
+ * own mailbox · -EINVAL no type has that number · -ECHILD · -EBADMSG.
  */
 FR_API int fr_send(struct fr_process *process, struct fr_addr to,
 		   struct fr_type type, const void *body, size_t len,

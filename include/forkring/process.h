@@ -41,8 +41,8 @@ struct fr_join_opts {
  * Processes found dead are recovered first (unless a reserved slot is joined).
  *
  * -ENOSPC every slot is held · -EINVAL a bad name, or a reservation that is not
- * there · -ESTALE in a forked child: another arena has the name by now, since all
- * of this one's processes were dead: detach, attach anew · -ENAMETOOLONG · -ENOLCK, -ENOMEM · -EBADMSG.
+ * there · -ESTALE in a forked child: the arena was removed or replaced, since
+ * all of its processes were dead: detach, attach anew · -ENAMETOOLONG · -ENOLCK, -ENOMEM · -EBADMSG.
  */
 FR_API int fr_join(struct fr_arena *arena, const struct fr_join_opts *opts,
 		   struct fr_process **ret);
