@@ -515,6 +515,20 @@ failed:
 	return rc;
 }
 
+/* A forked child has the handle, but no lock yet. */
+static int attach_child(struct fr_arena *a)
+{
+	struct fr__cookie parents = a->attacher;
+	int rc = lock_attached(a);
+
+	if (rc == 0 && fr__arena_removed(a)) {
+		fr__set_lock(a->fd, F_UNLCK, FR__ATTACHED_BYTE, 1);
+		a->attacher = parents;
+		rc = -EAGAIN;
+	}
+	return rc;
+}
+
 /* Open the file behind fd once more and map it; under known_mutex. */
 static int attach(int fd, const char *name, struct fr_arena **ret)
 {
@@ -528,10 +542,7 @@ static int attach(int fd, const char *name, struct fr_arena **ret)
 		return S_ISLNK(st.st_mode) ? -ELOOP : -EPROTO;
 	a = find_known(&st);
 	if (a) {
-		/* A child holds no lock yet. */
-		rc = fr__cookie_good(&a->attacher) ? 0 : lock_attached(a);
-		if (rc == 0 && fr__arena_removed(a))
-			rc = -EAGAIN;
+		rc = fr__cookie_good(&a->attacher) ? 0 : attach_child(a);
 		if (rc < 0)
 			return rc;
 		a->references++;

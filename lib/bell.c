@@ -130,32 +130,44 @@ static bool interrupted(struct fr__bell *b)
 	       fr__swap_relaxed(&b->interrupted, 0);
 }
 
-/* A wait goes on: look if that was not done for so long. How long until the next
- * look is due, in ns. */
-static int64_t look_round(struct fr__bell *b, unsigned depends, int64_t every)
+/* Look if no thread of the process has for so long. How long until the next look is
+ * due, in ns. */
+static int64_t look_round(struct fr__bell *b, int64_t now, int64_t every)
 {
-	int64_t now = fr__now_ns(), since;
-
 	/* [BELL-10] relaxed: when we looked last, roughly. */
-	since = now - (int64_t)fr__load_relaxed(&b->looked);
+	int64_t since = now - (int64_t)fr__load_relaxed(&b->looked);
+
 	if (since < every)
 		return FR__SLICE_NS - since;
 	/* as [BELL-10] */
 	fr__store_relaxed(&b->looked, (uint64_t)now);
 	if (b->look)
-		b->look(b->ctx, depends, true);
+		b->look(b->ctx, 0, true);
 	return FR__SLICE_NS;
+}
+
+void fr__bell_doubt(struct fr__bell *b, unsigned depends)
+{
+	int64_t now = fr__now_ns();
+
+	/* as [BELL-10] */
+	if (now - (int64_t)fr__load_relaxed(&b->doubted) < FR__LOOK_NS)
+		return;
+	/* as [BELL-10] */
+	fr__store_relaxed(&b->doubted, (uint64_t)now);
+	if (b->look)
+		b->look(b->ctx, depends, false);
 }
 
 void fr__bell_look(struct fr__bell *b)
 {
 	/* as [BELL-11] */
 	fr__store_relaxed(&b->ticks, 0);
-	look_round(b, 0, FR__SLICE_NS);
+	look_round(b, fr__now_ns(), FR__SLICE_NS);
 }
 
-/* Before the first sleep: is it in vain? */
-static void look_first(struct fr__bell *b, const struct fr__wait *w)
+/* Before the first sleep, and then and now: is it in vain? */
+static void look_at(struct fr__bell *b, const struct fr__wait *w)
 {
 	if (b->look && w->depends)
 		b->look(b->ctx, w->depends, false);
@@ -176,7 +188,7 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 		return 0;
 	start = now = fr__now_ns();
 	if (poll)
-		look_first(b, w);
+		look_at(b, w);
 	do {
 		for (i = 0; i < 64; i++) {
 			rc = w->ready(w->ctx);
@@ -190,7 +202,7 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 			b->before_sleep(b->ctx);
 		now = fr__now_ns();
 		if (poll)
-			look_round(b, w->depends, FR__SLICE_NS);
+			look_round(b, now, FR__SLICE_NS);
 	} while (now < until && (poll || now - start < budget));
 	if (!poll)
 		/* as [BELL-6] */
@@ -275,7 +287,7 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns)
 int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 {
 	int64_t slice = w->marks & FR__MARK_ROOM ? ROOM_SLICE_NS : FR__SLICE_NS;
-	int64_t due = FR__SLICE_NS, deadline, ns;
+	int64_t due = FR__SLICE_NS, deadline, now, looked = 0, ns;
 	int rc = w->ready(w->ctx);
 
 	if (rc != 0)
@@ -287,7 +299,7 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	if (rc == 0)
 		rc = yield(b, w);
 	if (rc == 0) {
-		look_first(b, w);
+		look_at(b, w);
 		fr__bell_tick(b, 16);
 	}
 	while (rc == 0) {
@@ -304,8 +316,14 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 			rc = w->ready(w->ctx);
 		/* Not by the slice alone: rung for others' sake, one that has
 		 * busy threads may never sleep it out. */
-		if (rc == 0)
-			due = look_round(b, w->depends, FR__LOOK_NS);
+		if (rc == 0) {
+			now = fr__now_ns();
+			due = look_round(b, now, FR__LOOK_NS);
+			if (now - looked >= FR__LOOK_NS) {
+				look_at(b, w);
+				looked = now;
+			}
+		}
 		slice = slice * 2 < FR__SLICE_NS ? slice * 2 : FR__SLICE_NS;
 	}
 	if (w->arm)

@@ -29,6 +29,7 @@ struct fr__bell {
 	 * the rest. May be NULL. */
 	void (*look)(void *ctx, unsigned depends, bool all);
 	struct fr__a64 looked; /* when, ns of CLOCK_MONOTONIC */
+	struct fr__a64 doubted; /* the same, by who did not wait */
 	struct fr__a32 ticks;  /* until the next thought of looking */
 	void *ctx;
 };
@@ -73,6 +74,10 @@ static inline void fr__bell_tick(struct fr__bell *b, uint32_t n)
 	if (__builtin_expect(ticks >= 64, 0))
 		fr__bell_look(b);
 }
+
+/* Before saying that there is no room now: look whether that one lives (slot + 1),
+ * unless somebody of this process has lately. */
+void fr__bell_doubt(struct fr__bell *b, unsigned depends);
 
 /* Ring for those who sleep for this. The caller has made it true before, by a
  * seq_cst read-modify-write or with fr__fence_sc() behind it. strike: when the

@@ -120,14 +120,11 @@ void fr_event_group_free(struct fr_event_group *g)
 	free(g);
 }
 
-int fr_event_reserve(struct fr_process *p, struct fr_event_group *g,
-		     struct fr_event *ret)
+static int try_reserve(struct fr_process *p, struct fr_event_group *g,
+		       struct fr_event *ret)
 {
-	int rc = fr__own(p);
 	unsigned i;
 
-	if (rc < 0)
-		return rc;
 	for (i = g->first; i < g->first + g->count; i++) {
 		struct fr__event *e = &g->arena->events[i];
 		uint64_t word = look(e), to;
@@ -143,6 +140,19 @@ int fr_event_reserve(struct fr_process *p, struct fr_event_group *g,
 		}
 	}
 	return -ENOSPC;
+}
+
+int fr_event_reserve(struct fr_process *p, struct fr_event_group *g,
+		     struct fr_event *ret)
+{
+	int rc = fr__own(p);
+
+	if (rc == 0)
+		rc = try_reserve(p, g, ret);
+	/* Perhaps the dead have them. */
+	if (rc == -ENOSPC && fr_recover(p->arena) > 0)
+		rc = try_reserve(p, g, ret);
+	return rc;
 }
 
 /* Change the word of a handle: (word & ~clear) | set. */

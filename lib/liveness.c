@@ -281,15 +281,18 @@ static bool is_gone(const struct fr_arena *a, unsigned slot, pid_t who)
 
 bool fr__dead(struct fr_arena *a, unsigned slot, uint64_t word)
 {
-	int saved = errno;
+	int saved = errno, cancel;
 	bool dead;
 
 	if (fr__slot_state(word) < FR__SLOT_JOINING ||
 	    fr__slot_state(word) > FR__SLOT_RECOVERING)
 		return false;
+	/* Reading /proc would be the end of a cancelled thread, with our mutex. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	dead = !(*own(a, slot) & UINT64_C(1) << slot % 64) &&
 	       !held_by_another(a, slot) &&
 	       is_gone(a, slot, (pid_t)fr__slot_who(word));
+	pthread_setcancelstate(cancel, NULL);
 	errno = saved;
 	/* as [PROCESS-3]: it may have left meanwhile */
 	return dead && fr__load_acquire(&a->slots[slot].state) == word;

@@ -202,8 +202,11 @@ static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
 	if (rc == 0) {
 		if (w->slot == p->slot && wait_ns != 0)
 			return -EDEADLK;
-		if (wait_ns == 0)
-			return -EAGAIN;
+		if (wait_ns == 0) {
+			fr__bell_doubt(&p->bell, fr__addr_slot(to) + 1);
+			rc = try_claim(w);
+			return rc == 0 ? -EAGAIN : rc < 0 ? rc : 0;
+		}
 		wait.depends = fr__addr_slot(to) + 1;
 		begin_waiting(w);
 		rc = fr__bell_wait(&p->bell, &wait, wait_ns);

@@ -64,86 +64,61 @@ void fr__wake_all(const struct fr_arena *a, uint32_t mark)
 		fr__bell_ring(&a->slots[i], mark);
 }
 
-#define LOCK_TRIES 10000 /* for one that is stopped just there */
+/* Who joins in a slot, or frees it, has its lock for a moment; one that is stopped
+ * just there has it for long. */
+#define LOCK_WAIT_NS INT64_C(200000000)
 
-/* Take a slot by moving it from FREE to JOINING, with its lock, or to RESERVED:
- * the slot's number, -ENOSPC, -ENOLCK; -EAGAIN all that are free are locked. */
-static int look_for_free(struct fr_arena *a, enum fr__slot_state to,
-			 uint32_t who, uint32_t *generation)
+/* Take a slot with its lock, by moving it from FREE to JOINING or RESERVED: the
+ * slot's number, -ENOSPC, -ENOLCK; -EAGAIN all that are free are locked. */
+static int try_free(struct fr_arena *a, enum fr__slot_state to, uint32_t who,
+		    uint32_t *generation)
 {
-	bool lock = to == FR__SLOT_JOINING;
 	unsigned i;
 	int rc = -ENOSPC;
 
 	for (i = 0; i < a->geo.slots; i++) {
 		uint64_t seen = state(&a->slots[i]);
 		uint32_t g = next_generation(fr__slot_generation(seen));
-		int locked = 0;
+		int locked;
 
 		if (fr__slot_state(seen) != FR__SLOT_FREE)
 			continue;
-		if (lock)
-			locked = fr__life_lock(a, i);
-		if (locked == -EAGAIN) {
-			rc = -EAGAIN;
-			continue;
-		}
-		if (locked < 0)
+		locked = fr__life_lock(a, i);
+		if (locked < 0 && locked != -EAGAIN)
 			return -ENOLCK;
+		rc = -EAGAIN;
+		if (locked < 0)
+			continue;
 		/* The look again: under the lock nobody else signs. */
-		if (lock && state(&a->slots[i]) == seen)
+		if (to == FR__SLOT_JOINING && state(&a->slots[i]) == seen)
 			fr__life_sign(a, i);
 		if (step(&a->slots[i], seen, fr__slot_word(to, who, g))) {
 			*generation = g;
 			return (int)i;
 		}
-		if (lock)
-			fr__life_unlock(a, i);
-		rc = -EAGAIN;
+		fr__life_unlock(a, i);
 	}
 	return rc;
 }
 
-static int take_free(struct fr_arena *a, enum fr__slot_state to, uint32_t who,
-		     uint32_t *generation)
-{
-	unsigned tries;
-	int rc = look_for_free(a, to, who, generation);
-
-	/* Who frees a slot, or joins in it, has its lock for a moment. */
-	for (tries = 0; rc == -EAGAIN && tries < LOCK_TRIES; tries++) {
-		sched_yield();
-		rc = look_for_free(a, to, who, generation);
-	}
-	return rc == -EAGAIN ? -ENOSPC : rc;
-}
-
-/* Take the slot that was reserved under this address. */
-static int take_reserved(struct fr_arena *a, struct fr_addr reserved,
-			 uint32_t pid, uint32_t *generation)
+/* The same for the slot that was reserved under this address; -EINVAL. */
+static int try_reserved(struct fr_arena *a, struct fr_addr reserved,
+			uint32_t pid, uint32_t *generation)
 {
 	unsigned i = fr__addr_slot(reserved);
 	uint32_t g = fr__addr_generation(reserved);
-	unsigned tries;
 	uint64_t seen;
+	int rc;
 
 	if (i >= a->geo.slots)
 		return -EINVAL;
-	for (tries = 0;; tries++) {
-		int rc;
-
-		seen = state(&a->slots[i]);
-		if (fr__slot_state(seen) != FR__SLOT_RESERVED ||
-		    fr__slot_generation(seen) != g)
-			return -EINVAL;
-		rc = fr__life_lock(a, i);
-		if (rc == 0)
-			break;
-		if (rc != -EAGAIN || tries == LOCK_TRIES)
-			return -ENOLCK;
-		/* A joiner that saw the slot free has the lock for a moment. */
-		sched_yield();
-	}
+	seen = state(&a->slots[i]);
+	if (fr__slot_state(seen) != FR__SLOT_RESERVED ||
+	    fr__slot_generation(seen) != g)
+		return -EINVAL;
+	rc = fr__life_lock(a, i);
+	if (rc < 0)
+		return rc == -EAGAIN ? rc : -ENOLCK;
 	if (state(&a->slots[i]) == seen)
 		fr__life_sign(a, i);
 	if (!step(&a->slots[i], seen, fr__slot_word(FR__SLOT_JOINING, pid, g))) {
@@ -152,6 +127,26 @@ static int take_reserved(struct fr_arena *a, struct fr_addr reserved,
 	}
 	*generation = g;
 	return (int)i;
+}
+
+/* Take that slot, or (reserved 0) any; with its lock. */
+static int take_slot(struct fr_arena *a, struct fr_addr reserved,
+		     enum fr__slot_state to, uint32_t who, uint32_t *generation)
+{
+	int64_t until = fr__now_ns() + LOCK_WAIT_NS;
+	int rc;
+
+	for (;;) {
+		pthread_mutex_lock(&a->join_mutex);
+		rc = reserved.id ? try_reserved(a, reserved, who, generation)
+				 : try_free(a, to, who, generation);
+		pthread_mutex_unlock(&a->join_mutex);
+		if (rc != -EAGAIN)
+			return rc;
+		if (fr__now_ns() >= until)
+			return reserved.id ? -ENOLCK : -ENOSPC;
+		sched_yield();
+	}
 }
 
 /* Give the slot up: nothing else in it is ours any more. */
@@ -246,13 +241,8 @@ int fr_join(struct fr_arena *a, const struct fr_join_opts *opts,
 	}
 	if (!opts->reserved.id) /* else whoever reserved it looks */
 		fr_recover(a);
-	pthread_mutex_lock(&a->join_mutex);
-	slot = opts->reserved.id
-		       ? take_reserved(a, opts->reserved, (uint32_t)getpid(),
-				       &p->generation)
-		       : take_free(a, FR__SLOT_JOINING, (uint32_t)getpid(),
-				   &p->generation);
-	pthread_mutex_unlock(&a->join_mutex);
+	slot = take_slot(a, opts->reserved, FR__SLOT_JOINING,
+			 (uint32_t)getpid(), &p->generation);
 	if (slot < 0) {
 		free(p);
 		return slot;
@@ -327,20 +317,26 @@ struct fr_arena *fr_process_arena(const struct fr_process *p)
 
 int fr_reserve(struct fr_process *p, struct fr_addr *ret)
 {
+	struct fr_addr any = {0};
 	struct fr__ring ring;
-	uint32_t generation;
+	uint32_t g;
 	int slot = fr__own(p);
 
 	if (slot < 0)
 		return slot;
-	slot = take_free(p->arena, FR__SLOT_RESERVED, p->index, &generation);
+	slot = take_slot(p->arena, any, FR__SLOT_RESERVED, p->index, &g);
+	if (slot == -ENOSPC && fr_recover(p->arena) > 0)
+		slot = take_slot(p->arena, any, FR__SLOT_RESERVED, p->index, &g);
 	if (slot < 0)
 		return slot;
 	/* Nobody knows the address yet: the mailbox is ours to empty. */
 	fr__arena_ring(p->arena, (unsigned)slot, &ring);
 	fr__ring_mend(&ring);
 	fr__ring_drain(&ring);
-	*ret = fr__addr((unsigned)slot, generation);
+	pthread_mutex_lock(&p->arena->join_mutex);
+	fr__life_unlock(p->arena, (unsigned)slot);
+	pthread_mutex_unlock(&p->arena->join_mutex);
+	*ret = fr__addr((unsigned)slot, g);
 	return 0;
 }
 

@@ -732,13 +732,23 @@ SEEN_BY_EACH(whose_threads_follow_one_another_is_alive)
 
 /* ---- fork ---- */
 
+/* Fork a child that outlives its parent, but not for long: true in the child. */
+static bool fork_heir(struct victim *v)
+{
+	pid_t pid = fork();
+
+	CHECK(pid != -1);
+	if (pid == 0)
+		alarm(60);
+	else
+		v->child = pid;
+	return pid == 0;
+}
+
 static void leave_a_child(struct victim *v)
 {
-	v->child = fork();
-	CHECK(v->child != -1);
-	if (v->child > 0)
+	if (!fork_heir(v))
 		return;
-	alarm(60); /* whatever becomes of the parent */
 	advance(&v->go);
 	await(&v->done, 1);
 	_exit(0);
@@ -759,11 +769,8 @@ SEEN_BY_EACH(a_forked_child_does_not_keep_its_parent_alive)
 
 static void leave_a_child_that_joins(struct victim *v)
 {
-	v->child = fork();
-	CHECK(v->child != -1);
-	if (v->child > 0)
+	if (!fork_heir(v))
 		return;
-	alarm(60);
 	await(&v->go, 1); /* the parent is dead */
 	join_as(v);
 	advance(&v->done);
