@@ -2349,7 +2349,7 @@ static void a_call_to_one_that_is_dead_ends_at_once(void **state)
 	pid = start(&t, arrive_only, &to);
 	fill(&t, to);
 	kill_hard(pid);
-	assert_rc(call_forever(t.self, to), -ESRCH);
+	assert_rc(call_forever(t.self, to), -EOWNERDEAD);
 	close_room(&t);
 }
 
