@@ -341,7 +341,7 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 {
 	struct room_wait w;
 	uint32_t units;
-	unsigned fit, i;
+	unsigned fit, i, tries = 0;
 	uint64_t at;
 	int rc = fr__own(p);
 
@@ -350,10 +350,12 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 	rc = check_message(p, parts[0].type, parts[0].len);
 	if (rc < 0)
 		return rc;
-	/* As many as there is room for; wait only for the first. */
+	/* As many as there is room for; wait only for the first. (In a damaged
+	 * ring there may seem to be room for ever.) */
 	do {
-		fit = fits(p, to, parts, count, &units);
+		fit = fits(p, to, parts, tries < 100 ? count : 1, &units);
 		rc = claim(&w, p, to, units, fit == 1 ? wait_ns : 0);
+		tries++;
 	} while (rc == -EAGAIN && fit > 1);
 	if (rc < 0)
 		return rc;

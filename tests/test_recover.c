@@ -10,6 +10,7 @@
 #include "process.h" /* slots, marks, notes of task-ring entries */
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -811,6 +812,37 @@ static void the_name_of_the_dead_is_gone_from_everywhere(void **state)
 	close_arena(a);
 }
 
+/* As if who removed it had died before it told anybody. */
+static void remove_word(struct fr_arena *a, struct fr_addr who)
+{
+	uint32_t i;
+
+	for (i = 0; i < a->geo.names; i++) {
+		uint64_t word = fr__load_relaxed(&a->names[i]);
+
+		if (word && (word >> 32 & 0xffff) == fr__addr_slot(who))
+			fr__store_relaxed(&a->names[i], 0);
+	}
+}
+
+static void a_name_that_was_removed_by_half_is_gone_from_everywhere(void **state)
+{
+	struct fr_arena *a = arena();
+	struct actor *x = new_actor(a, NULL), *other;
+
+	(void)state;
+	x->name = "victim";
+	start_and_wait(x);
+	other = raise_actor(a, look_up_twice);
+	kill_hard(x->pid);
+	remove_word(a, x->self);
+	assert_rc(fr_recover(a), 1);
+	advance(&other->go);
+	await(&other->done, 1);
+	kill_and_recover(other);
+	close_arena(a);
+}
+
 static void the_name_of_the_dead_leads_to_its_next_holder_only(void **state)
 {
 	struct fr_arena *a = arena();
@@ -1037,6 +1069,45 @@ static void mail_of_the_dead_is_dropped_and_its_room_is_back(void **state)
 	close_arena(a);
 }
 
+/* As if it had died between publishing head and freeing what is before it. */
+static void begin_to_free(struct actor *x)
+{
+	struct fr_message m[3];
+	struct fr__ring ring;
+	unsigned i;
+
+	await(&x->go, 1);
+	for (i = 0; i < 3; i++)
+		CHECK_RC(fr_receive(x->p, 0, &m[i]), 0);
+	fr__arena_ring(x->arena, fr__addr_slot(x->self), &ring);
+	fr__store_relaxed(&ring.ctl->head, fr__load_relaxed(&ring.ctl->head) + 3);
+}
+
+static void what_the_dead_had_begun_to_free_is_free(void **state)
+{
+	struct fr_arena *a = arena();
+	struct fr_process *p = join(a, NULL), *heir;
+	struct actor *x = new_actor(a, begin_to_free);
+
+	(void)state;
+	start(x);
+	AWAIT(x->self.id != 0);
+	assert_int_equal(fill(p, x->self), MAILBOX_UNITS);
+	advance(&x->go);
+	await(&x->ready, 1);
+	assert_rc(send_number(p, x->self, 0), -EAGAIN);
+	kill_and_recover(x);
+	assert_sound(a);
+	heir = join(a, NULL);
+	assert_int_equal(fr__addr_slot(fr_self(heir)), fr__addr_slot(x->self));
+	assert_no_mail(heir);
+	assert_int_equal(fill(p, fr_self(heir)), MAILBOX_UNITS);
+	assert_int_equal(drain(heir), MAILBOX_UNITS);
+	fr_leave(heir);
+	fr_leave(p);
+	close_arena(a);
+}
+
 /* Of one who had begun to send before the death. */
 static void late_mail_to_the_dead_is_not_read_by_its_heir(void **state)
 {
@@ -1199,6 +1270,63 @@ static void who_is_stopped_on_its_way_in_is_in_nobodys_way(void **state)
 	fr_leave(q);
 	fr_leave(p);
 	kill_hard(x->pid);
+	close_arena(a);
+}
+
+/* ---- who only tries ---- */
+
+static void who_reserves_finds_the_slots_of_the_dead(void **state)
+{
+	struct fr_arena *a = arena();
+	struct fr_process *p = join(a, NULL);
+	struct fr_addr addr;
+	struct actor *x[7];
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 7; i++)
+		x[i] = raise_actor(a, NULL);
+	assert_rc(fr_reserve(p, &addr), -ENOSPC);
+	for (i = 0; i < 7; i++)
+		kill_hard(x[i]->pid);
+	for (i = 0; i < 7; i++)
+		assert_rc(fr_reserve(p, &addr), 0);
+	assert_rc(fr_reserve(p, &addr), -ENOSPC);
+	fr_leave(p);
+	close_arena(a);
+}
+
+static void who_reserves_events_finds_those_of_the_dead(void **state)
+{
+	struct fr_arena *a = arena();
+	struct fr_event_group *g = group_of(a, 4);
+	struct fr_process *p = join(a, NULL);
+	struct actor *x = raise_reserver(a, g);
+	struct fr_event event;
+
+	(void)state;
+	assert_rc(fr_event_reserve(p, g, &event), -ENOSPC);
+	kill_hard(x->pid);
+	assert_rc(fr_event_reserve(p, g, &event), 0);
+	assert_rc(fr_event_release(p, event), 0);
+	fr_leave(p);
+	fr_event_group_free(g);
+	close_arena(a);
+}
+
+static void who_only_tries_to_send_to_the_dead_is_told(void **state)
+{
+	struct fr_arena *a = arena();
+	struct fr_process *p = join(a, NULL);
+	struct actor *x = raise_actor(a, NULL);
+	int rc;
+
+	(void)state;
+	fill(p, x->self);
+	kill_hard(x->pid);
+	AWAIT((rc = send_number(p, x->self, 0)) != -EAGAIN);
+	assert_rc(rc, -ESRCH);
+	fr_leave(p);
 	close_arena(a);
 }
 
@@ -1369,6 +1497,35 @@ static void who_begins_to_wait_for_room_of_the_dead_is_told(void **state)
 	assert_rc(sender->rc, -ESRCH);
 	finish(sender);
 	assert_rc(fr_recover(a), 1);
+	close_arena(a);
+}
+
+/* Before it sleeps, however short: else each of these would time out. */
+static void who_begins_to_wait_for_the_dead_is_told_at_once(void **state)
+{
+	struct fr_arena *a = arena();
+	struct fr_event_group *g = group_of(a, 4);
+	struct fr_process *p = join(a, NULL);
+	struct actor *x = raise_actor(a, NULL);
+	struct fr_event event;
+	char reply[8];
+
+	(void)state;
+	assert_rc(fr_event_reserve(p, g, &event), 0);
+	fill(p, x->self);
+	kill_hard(x->pid);
+	assert_rc(fr_send(p, x->self, no_type, "x", 1, MS), -ESRCH);
+	x = raise_actor(a, NULL);
+	kill_hard(x->pid);
+	assert_rc(fr_event_wait_from(p, event, x->self, MS), -EOWNERDEAD);
+	x = raise_actor(a, NULL);
+	kill_hard(x->pid);
+	assert_rc(fr_call(p, x->self, no_type, "x", 1, MS, reply,
+			  sizeof(reply)),
+		  -EOWNERDEAD);
+	assert_rc(fr_recover(a), 0);
+	fr_leave(p);
+	fr_event_group_free(g);
 	close_arena(a);
 }
 
@@ -1671,10 +1828,27 @@ static int recover_all(void *arena)
 	return fr_recover(arena) < 0;
 }
 
-/* A child that is met while it recovers x; 0: it was quicker. */
-static pid_t meet_recoverer(struct fr_arena *a, const struct actor *x)
+static void *lose_the_lock(void *arena)
 {
-	pid_t pid = spawn(recover_all, a);
+	for (;;)
+		close(dup(fr_arena_fd(arena)));
+	return NULL;
+}
+
+/* A thread of it drops its locks again and again. */
+static int recover_without_lock(void *arena)
+{
+	pthread_t thread;
+
+	CHECK(pthread_create(&thread, NULL, lose_the_lock, arena) == 0);
+	return recover_all(arena);
+}
+
+/* A child that is met while it recovers x; 0: it was quicker. */
+static pid_t meet_recoverer(struct fr_arena *a, const struct actor *x,
+			    int (*recover)(void *arena))
+{
+	pid_t pid = spawn(recover, a);
 	uint64_t met = fr__slot_word(FR__SLOT_RECOVERING, (uint32_t)pid,
 				     fr__addr_generation(x->self));
 	siginfo_t info;
@@ -1692,9 +1866,10 @@ static pid_t meet_recoverer(struct fr_arena *a, const struct actor *x)
 }
 
 /* The same, stopped there. */
-static pid_t stop_recoverer(struct fr_arena *a, const struct actor *x)
+static pid_t stop_recoverer(struct fr_arena *a, const struct actor *x,
+			    int (*recover)(void *arena))
 {
-	pid_t pid = meet_recoverer(a, x);
+	pid_t pid = meet_recoverer(a, x, recover);
 	siginfo_t info;
 
 	if (pid == 0)
@@ -1710,8 +1885,18 @@ static pid_t stop_recoverer(struct fr_arena *a, const struct actor *x)
 	return 0;
 }
 
+/* Start times have the grain of a clock tick. */
+static void let_a_tick_pass(void)
+{
+	const int64_t tick = INT64_C(1000000000) / sysconf(_SC_CLK_TCK);
+	int64_t start = now_ns();
+
+	AWAIT(now_ns() - start > 2 * tick);
+}
+
 /* One that is dead, and whose recoverer is stopped. */
-static struct actor *stop_a_recoverer(struct fr_process *p, pid_t *pid)
+static struct actor *stop_a_recoverer(struct fr_process *p,
+				      int (*recover)(void *arena), pid_t *pid)
 {
 	struct fr_arena *a = fr_process_arena(p);
 	struct actor *x;
@@ -1720,7 +1905,8 @@ static struct actor *stop_a_recoverer(struct fr_process *p, pid_t *pid)
 		drain(p);
 		x = raise_towards(a, fr_self(p), claim_and_send_two);
 		kill_hard(x->pid);
-		*pid = stop_recoverer(a, x);
+		let_a_tick_pass();
+		*pid = stop_recoverer(a, x, recover);
 	} while (*pid == 0);
 	return x;
 }
@@ -1757,7 +1943,7 @@ static void what_a_killed_recoverer_began_the_next_one_ends(void **state)
 		id = submit(p, round);
 		x = raise_all(a, g); /* takes ours, leaves its own */
 		kill_hard(x->pid);
-		pid = meet_recoverer(a, x);
+		pid = meet_recoverer(a, x, recover_all);
 		for (i = (unsigned)rand() % 16; pid && i > 0; i--)
 			test_yield();
 		if (pid) {
@@ -1786,7 +1972,7 @@ static void a_stopped_recoverer_delays_one_slot_only(void **state)
 	pid_t pid;
 
 	(void)state;
-	x = stop_a_recoverer(p, &pid);
+	x = stop_a_recoverer(p, recover_all, &pid);
 	assert_rc(fr_recover(a), 0);
 	assert_rc(fr_alive(p, x->self), 0);
 	assert_rc(send_number(p, x->self, 1), -ESRCH);
@@ -1812,10 +1998,30 @@ static void who_is_killed_while_stopped_in_recovery_is_recovered(void **state)
 	pid_t pid;
 
 	(void)state;
-	x = stop_a_recoverer(p, &pid);
+	x = stop_a_recoverer(p, recover_all, &pid);
 	assert_rc(fr_recover(a), 0);
 	kill_hard(pid);
 	assert_rc(fr_recover(a), 1);
+	assert_true(is_free(a, x->self));
+	assert_int_equal(drain(p), 2);
+	fr_leave(p);
+	close_arena(a);
+}
+
+static void a_recoverer_without_its_lock_is_alive(void **state)
+{
+	struct fr_arena *a = slow_arena();
+	struct fr_process *p = join(a, NULL);
+	struct actor *x;
+	unsigned i;
+	pid_t pid;
+
+	(void)state;
+	x = stop_a_recoverer(p, recover_without_lock, &pid);
+	for (i = 0; i < 100; i++)
+		assert_rc(fr_recover(a), 0);
+	kill(pid, SIGCONT);
+	wait_ok(pid);
 	assert_true(is_free(a, x->self));
 	assert_int_equal(drain(p), 2);
 	fr_leave(p);
@@ -1926,6 +2132,7 @@ int main(void)
 		TEST(who_dies_over_its_own_task_leaves_none),
 		TEST(worker_and_submitter_may_die_together),
 		TEST(the_name_of_the_dead_is_gone_from_everywhere),
+		TEST(a_name_that_was_removed_by_half_is_gone_from_everywhere),
 		TEST(the_name_of_the_dead_leads_to_its_next_holder_only),
 		TEST(the_events_of_the_dead_are_free),
 		TEST(what_the_dead_set_is_set),
@@ -1934,16 +2141,21 @@ int main(void)
 		TEST(who_joined_by_a_dead_ones_reservation_stays),
 		TEST(the_slot_of_the_dead_is_free_with_a_new_generation),
 		TEST(mail_of_the_dead_is_dropped_and_its_room_is_back),
+		TEST(what_the_dead_had_begun_to_free_is_free),
 		TEST(late_mail_to_the_dead_is_not_read_by_its_heir),
 		TEST(many_dead_at_once_are_recovered_at_once),
 		TEST(where_all_slots_are_held_by_the_dead_one_may_join),
 		TEST(where_the_dead_reserved_all_slots_one_may_join),
 		TEST(who_is_stopped_on_its_way_in_is_in_nobodys_way),
+		TEST(who_reserves_finds_the_slots_of_the_dead),
+		TEST(who_reserves_events_finds_those_of_the_dead),
+		TEST(who_only_tries_to_send_to_the_dead_is_told),
 		TEST(who_sleeps_behind_a_dead_ones_claim_wakes),
 		TEST(who_sleeps_for_a_dead_workers_result_gets_it),
 		TEST(who_sleeps_for_the_result_of_a_buried_task_gets_it),
 		TEST(who_sleeps_for_room_of_the_dead_is_told),
 		TEST(who_begins_to_wait_for_room_of_the_dead_is_told),
+		TEST(who_begins_to_wait_for_the_dead_is_told_at_once),
 		TEST(who_sleeps_for_room_of_a_reservation_of_the_dead_is_told),
 		TEST(who_sleeps_for_room_behind_a_dead_ones_claim_gets_it),
 		TEST(who_sleeps_for_an_event_of_the_dead_is_told),
@@ -1955,6 +2167,7 @@ int main(void)
 		TEST(what_a_killed_recoverer_began_the_next_one_ends),
 		TEST(a_stopped_recoverer_delays_one_slot_only),
 		TEST(who_is_killed_while_stopped_in_recovery_is_recovered),
+		TEST(a_recoverer_without_its_lock_is_alive),
 		TEST(who_is_killed_anywhere_leaves_nothing),
 	};
 
