@@ -2,16 +2,14 @@
 /*
  * Creating, attaching and unmapping the arena.
  *
- * Create (named): an unnamed file on /dev/shm (O_TMPFILE), all of its space
- * allocated, filled, then linked under its name in one step. A name that exists
- * is therefore always ready, and a death at any step before the link leaves
- * nothing at all: the kernel drops the unnamed file with its last descriptor.
- * Nameless: memfd, sealed against growing and shrinking.
+ * Create (named): an unnamed file (file.c), all of its space allocated, filled,
+ * then linked under its name in one step. A name that exists is therefore always
+ * ready, and a death at any step before the link leaves nothing at all: the kernel
+ * drops the unnamed file with its last descriptor.
  *
- * Attach: the file is first looked at through an O_PATH descriptor (no symbolic
- * link followed; type, owner), since closing any other descriptor of a file
- * drops all record locks that this process has on it: an arena that is attached
- * already must not be opened a second time. Then the header is read, checked
+ * Attach: the file is first looked at (no symbolic link followed; type, owner)
+ * without opening it: an arena that is attached already must not be opened a second
+ * time, or its close would drop our locks. Then the header is read, checked
  * against itself and against the layout that this library was built with, and
  * its geometry copied. Where the parts lie follows from the geometry alone.
  *
@@ -34,15 +32,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define DIRECTORY "/dev/shm"
 
 static pthread_mutex_t known_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct fr_arena *known; /* guarded by known_mutex */
@@ -70,22 +65,6 @@ static void after_fork(void)
 static void watch_forks(void)
 {
 	pthread_atfork(before_fork, after_fork, after_fork);
-}
-
-int fr__name_check(const char *name)
-{
-	size_t len;
-
-	if (name == NULL || *name == '\0' || strchr(name, '/') != NULL ||
-	    strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return -EINVAL;
-	len = strnlen(name, FR_NAME_MAX + 1);
-	return len > FR_NAME_MAX ? -ENAMETOOLONG : 0;
-}
-
-static void path_of(const char *name, char *path, size_t size)
-{
-	snprintf(path, size, "%s/forkring.%s", DIRECTORY, name);
 }
 
 void fr__arena_ring(const struct fr_arena *a, unsigned i, struct fr__ring *ret)
@@ -140,63 +119,14 @@ static void fill(struct fr_arena *a, uint64_t start)
 	fr__header_init(h, &a->geo, a->secret, start);
 }
 
-static int allocate(int fd, size_t bytes)
-{
-	int rc;
-
-	do
-		rc = posix_fallocate(fd, 0, (off_t)bytes);
-	while (rc == EINTR);
-	return rc == EFBIG || rc == ENOMEM ? -ENOSPC : -rc;
-}
-
-/* A descriptor of a new unnamed file: on /dev/shm, or of no file system. */
-static int open_new(bool named, unsigned mode)
-{
-	int fd;
-
-	if (!named) {
-		fd = memfd_create("forkring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-		return fd == -1 ? -errno : fd;
-	}
-	fd = open(DIRECTORY, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd == -1)
-		return errno == EISDIR || errno == ENOENT ? -EOPNOTSUPP
-							  : -errno;
-	if (fchmod(fd, mode ? mode : 0600) == -1) {
-		int rc = -errno;
-
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-/* Give the finished file its name, or seal it. */
-static int finish(const struct fr_arena *a)
-{
-	char from[64], to[sizeof(DIRECTORY) + 16 + FR__NAME_BYTES];
-
-	if (a->name[0] == '\0') {
-		fcntl(a->fd, F_ADD_SEALS,
-		      F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-		return 0;
-	}
-	snprintf(from, sizeof(from), "/proc/self/fd/%d", a->fd);
-	path_of(a->name, to, sizeof(to));
-	return linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) == -1
-		       ? -errno
-		       : 0;
-}
-
 static void discard(struct fr_arena *a)
 {
 	if (a->base)
 		munmap(a->base, a->bytes);
 	/* Else the program has closed it, and it is another file's now. */
-	if (a->fd >= 0 && fr__is_ours(a, a->fd))
+	if (a->fd >= 0 && fr__file_is_ours(a, a->fd))
 		close(a->fd);
-	if (a->guard >= 0 && fr__is_ours(a, a->guard))
+	if (a->guard >= 0 && fr__file_is_ours(a, a->guard))
 		close(a->guard);
 	pthread_mutex_destroy(&a->join_mutex);
 	free(a);
@@ -256,25 +186,13 @@ static void recover_former(struct fr_arena *a)
 /* Show that somebody is attached, and keep the locks from passing an exec. */
 static int lock_attached(struct fr_arena *a)
 {
-	int rc = fr__set_lock(a->fd, F_RDLCK, FR__ATTACHED_BYTE, 1);
+	int rc = fr__file_lock(a->fd, F_RDLCK, FR__ATTACHED_BYTE, 1);
 
 	if (rc < 0)
 		return rc == -EAGAIN ? rc : -ENOLCK;
 	if (a->guard == -1)
 		a->guard = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
 	return a->guard == -1 ? -errno : fr__cookie_take(&a->attacher);
-}
-
-/* Where does a name lead: 0 to this file, -ESTALE to another, -ENOENT nowhere. */
-static int leads_to(const char *name, dev_t dev, ino_t ino)
-{
-	char path[sizeof(DIRECTORY) + 16 + FR__NAME_BYTES];
-	struct stat st;
-
-	path_of(name, path, sizeof(path));
-	if (lstat(path, &st) == -1)
-		return -ENOENT;
-	return st.st_dev == dev && st.st_ino == ino ? 0 : -ESTALE;
 }
 
 /* Check the header behind a->fd and take its geometry. */
@@ -339,10 +257,10 @@ static int remove_dead(struct fr_arena *a, const char *name, bool begun)
 	if (pread(a->fd, &magic, sizeof(magic), 0) != sizeof(magic) ||
 	    magic != FR__MAGIC)
 		return -EPROTO;
-	rc = fr__set_lock(a->fd, F_WRLCK, 0, FR__ATTACHED_BYTE + 1);
+	rc = fr__file_lock(a->fd, F_WRLCK, 0, FR__ATTACHED_BYTE + 1);
 	if (rc < 0)
 		return rc == -EAGAIN ? -EBUSY : -ENOLCK;
-	if (leads_to(name, a->dev, a->ino) < 0)
+	if (fr__file_leads_to(name, a->dev, a->ino) < 0)
 		return -EAGAIN;
 	if (read_header(a) == 0 && map(a) == 0) {
 		if (has_living(a) || (begun && !fr__arena_removed(a)))
@@ -363,40 +281,12 @@ static struct fr_arena *find_known(const struct stat *st)
 	return a;
 }
 
-/* Open a name's file without following a link: an O_PATH descriptor, whose close
- * drops no lock. */
-static int open_path(const char *name, struct stat *st)
-{
-	char path[sizeof(DIRECTORY) + 16 + FR__NAME_BYTES];
-	int fd, rc;
-
-	path_of(name, path, sizeof(path));
-	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1)
-		return -errno;
-	if (fstat(fd, st) == 0)
-		return fd;
-	rc = -errno;
-	close(fd);
-	return rc;
-}
-
-/* Open the file behind an O_PATH descriptor, to read and write. */
-static int open_again(int fd)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd == -1 ? -errno : fd;
-}
-
 /* One try of fr_arena_remove_dead(); -EAGAIN: the name leads elsewhere now. */
 static int try_remove(const char *name, bool begun)
 {
 	struct fr_arena *a = NULL;
 	struct stat st;
-	int rc, path = open_path(name, &st);
+	int rc, path = fr__file_path(name, &st);
 
 	if (path < 0)
 		return path;
@@ -410,7 +300,7 @@ static int try_remove(const char *name, bool begun)
 	else
 		rc = (a = new_handle()) != NULL ? 0 : -ENOMEM;
 	if (rc == 0) {
-		rc = set_fd(a, open_again(path));
+		rc = set_fd(a, fr__file_open(path));
 		if (rc == 0)
 			rc = remove_dead(a, name, begun);
 		discard(a);
@@ -446,7 +336,7 @@ static int publish(struct fr_arena *a)
 	int rc;
 
 	pthread_mutex_lock(&known_mutex);
-	rc = finish(a);
+	rc = fr__file_finish(a->fd, a->name);
 	if (rc == 0)
 		remember(a);
 	pthread_mutex_unlock(&known_mutex);
@@ -487,14 +377,14 @@ int fr_arena_create(const char *name, const struct fr_arena_opts *opts,
 	if (rc == 0)
 		rc = fr__cookie_take(&a->creator);
 	if (rc == 0)
-		rc = set_fd(a, open_new(name != NULL, opts->mode));
+		rc = set_fd(a, fr__file_new(name != NULL, opts->mode));
 	if (rc < 0)
 		goto failed;
 	a->bytes = fr__layout_of(&a->geo).bytes;
 	a->keep = opts->keep;
 	if (name)
 		strcpy(a->name, name);
-	rc = allocate(a->fd, a->bytes);
+	rc = fr__file_allocate(a->fd, a->bytes);
 	if (rc == 0 && getrandom(&a->secret, sizeof(a->secret), 0) !=
 			       sizeof(a->secret))
 		rc = -EAGAIN;
@@ -522,7 +412,7 @@ static int attach_child(struct fr_arena *a)
 	int rc = lock_attached(a);
 
 	if (rc == 0 && fr__arena_removed(a)) {
-		fr__set_lock(a->fd, F_UNLCK, FR__ATTACHED_BYTE, 1);
+		fr__file_lock(a->fd, F_UNLCK, FR__ATTACHED_BYTE, 1);
 		a->attacher = parents;
 		rc = -EAGAIN;
 	}
@@ -552,7 +442,7 @@ static int attach(int fd, const char *name, struct fr_arena **ret)
 	a = new_handle();
 	if (!a)
 		return -ENOMEM;
-	rc = set_fd(a, open_again(fd));
+	rc = set_fd(a, fr__file_open(fd));
 	if (rc == 0)
 		rc = read_header(a);
 	if (rc == 0)
@@ -578,7 +468,7 @@ static int try_attach(const char *name, const struct fr_attach_opts *opts,
 		      struct fr_arena **ret)
 {
 	struct stat st;
-	int fd = open_path(name, &st), rc = 0;
+	int fd = fr__file_path(name, &st), rc = 0;
 
 	if (fd < 0)
 		return fd;
@@ -637,23 +527,12 @@ void fr_arena_detach(struct fr_arena *a)
 	*link = a->next_known;
 	if (a->creator.word && a->name[0] && !a->keep &&
 	    fr__cookie_good(&a->creator) &&
-	    leads_to(a->name, a->dev, a->ino) == 0)
+	    fr__file_leads_to(a->name, a->dev, a->ino) == 0)
 		fr_arena_unlink(a->name);
 	/* Under the mutex: nobody may open the file anew before our close has
 	 * dropped this process's locks on it. */
 	discard(a);
 	pthread_mutex_unlock(&known_mutex);
-}
-
-int fr_arena_unlink(const char *name)
-{
-	char path[sizeof(DIRECTORY) + 16 + FR__NAME_BYTES];
-	int rc = fr__name_check(name);
-
-	if (rc < 0)
-		return rc;
-	path_of(name, path, sizeof(path));
-	return unlink(path) == -1 ? -errno : 0;
 }
 
 int fr_arena_fd(const struct fr_arena *a)

@@ -10,7 +10,7 @@
 #include "taskring.h"
 
 #include <pthread.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 
 /* Where the parts lie, and the sizes that repeat in them, in bytes (done_stride:
  * in words). */
@@ -30,6 +30,31 @@ void fr__header_init(struct fr__header *h, const struct fr__geometry *g,
 		     uint64_t secret, uint64_t start);
 /* 0, -EPROTO another layout, -EBADMSG damaged, or a file that is too short. */
 int fr__header_check(const struct fr__header *h, off_t file_size);
+
+/* ---- file.c ---- */
+
+/* 0, -EINVAL, -ENAMETOOLONG: for names of arenas, processes and types. */
+int fr__name_check(const char *name);
+/* A descriptor of a new unnamed file: on /dev/shm, or of no file system. Then its
+ * space, then its name ("": it is sealed). */
+int fr__file_new(bool named, unsigned mode);
+int fr__file_allocate(int fd, size_t bytes);
+int fr__file_finish(int fd, const char *name);
+/* An O_PATH descriptor of the file behind a name, and what it is; no link is
+ * followed. And from that one to read and write. */
+int fr__file_path(const char *name, struct stat *st);
+int fr__file_open(int path);
+/* Where does a name lead: 0 to this file, -ESTALE to another, -ENOENT nowhere. */
+int fr__file_leads_to(const char *name, dev_t dev, ino_t ino);
+/* Set (F_RDLCK, F_WRLCK) or drop (F_UNLCK) a record lock on bytes of the file: 0,
+ * -EAGAIN another process has one in the way, -ENOLCK. Byte i is slot i's; see
+ * liveness.c. */
+#define FR__ATTACHED_BYTE FR__SLOTS_MAX
+int fr__file_lock(int fd, short type, unsigned first, unsigned count);
+/* Is a descriptor still the arena's? The program may have closed it, and opened
+ * another file since. */
+struct fr_arena;
+bool fr__file_is_ours(const struct fr_arena *a, int fd);
 
 /* ---- arena.c ---- */
 
@@ -73,16 +98,6 @@ struct fr_arena {
 /* Has somebody taken it away, since nobody lived in it? Once one has a lock. */
 bool fr__arena_removed(const struct fr_arena *a);
 
-/* Set (F_RDLCK, F_WRLCK) or drop (F_UNLCK) a record lock on bytes of an arena's
- * file: 0, -EAGAIN another process has one in the way, -ENOLCK. Byte i is slot
- * i's; see liveness.c. */
-#define FR__ATTACHED_BYTE FR__SLOTS_MAX
-int fr__set_lock(int fd, short type, unsigned first, unsigned count);
-/* Is this descriptor still of the arena's file? */
-bool fr__is_ours(const struct fr_arena *a, int fd);
-
-/* 0, -EINVAL, -ENAMETOOLONG: for names of arenas, processes and types. */
-int fr__name_check(const char *name);
 
 /* Slot i's mailbox. */
 void fr__arena_ring(const struct fr_arena *a, unsigned i, struct fr__ring *ret);

@@ -54,30 +54,6 @@
 
 /* ---- locks ---- */
 
-int fr__set_lock(int fd, short type, unsigned first, unsigned count)
-{
-	struct flock lock = {
-		.l_type = type,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)first,
-		.l_len = (off_t)count,
-	};
-
-	if (fcntl(fd, F_SETLK, &lock) == -1)
-		return errno == EACCES ? -EAGAIN : -errno;
-	return 0;
-}
-
-/* Is a descriptor still the arena's? The program may have closed it, and opened
- * another file since. */
-bool fr__is_ours(const struct fr_arena *a, int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && st.st_dev == a->dev &&
-	       st.st_ino == a->ino;
-}
-
 static bool held_by_another(const struct fr_arena *a, unsigned slot)
 {
 	struct flock lock = {
@@ -88,7 +64,7 @@ static bool held_by_another(const struct fr_arena *a, unsigned slot)
 	};
 
 	return fcntl(a->fd, F_GETLK, &lock) == -1 || lock.l_type != F_UNLCK ||
-	       !fr__is_ours(a, a->fd);
+	       !fr__file_is_ours(a, a->fd);
 }
 
 /* The note of a slot that this process has locked. A child starts anew. */
@@ -109,9 +85,9 @@ int fr__life_lock(struct fr_arena *a, unsigned slot)
 
 	if (*own(a, slot) & bit)
 		return -EAGAIN;
-	if (!fr__is_ours(a, a->fd))
+	if (!fr__file_is_ours(a, a->fd))
 		return -EBADF;
-	rc = fr__set_lock(a->fd, F_WRLCK, slot, 1);
+	rc = fr__file_lock(a->fd, F_WRLCK, slot, 1);
 	if (rc == 0)
 		*own(a, slot) |= bit;
 	return rc;
@@ -124,8 +100,8 @@ void fr__life_forget(struct fr_arena *a, unsigned slot)
 
 void fr__life_unlock(struct fr_arena *a, unsigned slot)
 {
-	if (fr__is_ours(a, a->fd))
-		fr__set_lock(a->fd, F_UNLCK, slot, 1);
+	if (fr__file_is_ours(a, a->fd))
+		fr__file_lock(a->fd, F_UNLCK, slot, 1);
 	fr__life_forget(a, slot);
 }
 

@@ -2661,6 +2661,92 @@ static void when_both_die_with_the_call_given_up_the_cell_is_free(void **state)
 	both_are_killed_after_the_time(CALLEE_FIRST);
 }
 
+/* ---- who is gone rings at once ---- */
+
+static uint32_t bell_of(const struct room *t, struct fr_addr who)
+{
+	return fr__load_sc(&t->arena->slots[fr__addr_slot(who)].bell);
+}
+
+/* The caller is stopped: its bell is rung by others alone. */
+static void who_leaves_rings_its_callers(void **state)
+{
+	struct fr_process *callee;
+	struct fr_addr caller;
+	struct room t;
+	uint32_t bell;
+	pid_t pid;
+
+	(void)state;
+	open_room(&t);
+	callee = join(&t);
+	t.to = fr_self(callee);
+	pid = start(&t, call_once, &caller);
+	await_caller(&t, caller);
+	stop(pid);
+	bell = bell_of(&t, caller);
+	fr_leave(callee);
+	assert_true(bell_of(&t, caller) != bell);
+	kill(pid, SIGCONT);
+	wait_ok(pid);
+	assert_rc(t.desk->rc, -EOWNERDEAD);
+	close_room(&t);
+}
+
+static void who_replies_rings_its_caller_only(void **state)
+{
+	struct fr_addr caller, other;
+	uint32_t bell, others;
+	pid_t pids[2];
+	struct room t;
+	uint64_t call;
+
+	(void)state;
+	open_room(&t);
+	t.to = fr_self(t.self);
+	pids[0] = start(&t, call_once, &caller);
+	call = get_call(t.self);
+	pids[1] = start(&t, call_once, &other);
+	await_caller(&t, caller);
+	await_caller(&t, other);
+	stop(pids[0]);
+	stop(pids[1]);
+	bell = bell_of(&t, caller);
+	others = bell_of(&t, other);
+	assert_rc(fr_reply(t.self, call, "defg", 4), 0);
+	assert_true(bell_of(&t, caller) != bell);
+	assert_int_equal(bell_of(&t, other), others);
+	assert_rc(fr_reply(t.self, get_call(t.self), "defg", 4), 0);
+	kill(pids[0], SIGCONT);
+	kill(pids[1], SIGCONT);
+	wait_ok(pids[0]);
+	wait_ok(pids[1]);
+	close_room(&t);
+}
+
+static void who_recovers_rings_the_callers_of_the_dead(void **state)
+{
+	struct fr_addr caller;
+	pid_t pids[2];
+	struct room t;
+	uint32_t bell;
+
+	(void)state;
+	open_room(&t);
+	pids[0] = start(&t, receive_and_pause, &t.to);
+	pids[1] = start(&t, call_once, &caller);
+	await_caller(&t, caller);
+	stop(pids[1]);
+	kill_hard(pids[0]);
+	bell = bell_of(&t, caller);
+	assert_rc(fr_recover(t.arena), 1);
+	assert_true(bell_of(&t, caller) != bell);
+	kill(pids[1], SIGCONT);
+	wait_ok(pids[1]);
+	assert_rc(t.desk->rc, -EOWNERDEAD);
+	close_room(&t);
+}
+
 /* ---- a recoverer that is held up, or dies ---- */
 
 /* Recovers the callee, and stands still between its look at the cell and the step;
@@ -3099,6 +3185,46 @@ static void a_stale_event_is_not_waited_for(void **state)
 	close_event_room(&t);
 }
 
+static void who_leaves_or_is_recovered_rings_who_waits_for_its_event(
+	void **state)
+{
+	struct fr_process *setter;
+	struct fr_addr waiter;
+	struct fr__event *e;
+	pid_t pids[2];
+	struct room t;
+	uint32_t bell;
+
+	(void)state;
+	open_event_room(&t);
+	e = &t.arena->events[t.event.id & 0xffff];
+	setter = join(&t);
+	t.to = fr_self(setter);
+	pids[1] = start(&t, wait_from_child, &waiter);
+	await_waiter(&t);
+	stop(pids[1]);
+	bell = fr__load_sc(&e->bell);
+	fr_leave(setter);
+	assert_true(fr__load_sc(&e->bell) != bell);
+	kill(pids[1], SIGCONT);
+	wait_ok(pids[1]);
+	assert_rc(t.desk->rc, -EOWNERDEAD);
+
+	fr__and_sc(&e->waiting, 0);
+	pids[0] = start(&t, arrive_only, &t.to);
+	pids[1] = start(&t, wait_from_child, &waiter);
+	await_waiter(&t);
+	stop(pids[1]);
+	kill_hard(pids[0]);
+	bell = fr__load_sc(&e->bell);
+	assert_rc(fr_recover(t.arena), 1);
+	assert_true(fr__load_sc(&e->bell) != bell);
+	kill(pids[1], SIGCONT);
+	wait_ok(pids[1]);
+	assert_rc(t.desk->rc, -EOWNERDEAD);
+	close_event_room(&t);
+}
+
 static void a_setter_whose_place_is_given_back_ends_the_wait(void **state)
 {
 	struct fr_addr waiter;
@@ -3230,6 +3356,10 @@ int main(void)
 		TEST(when_both_die_in_the_reply_the_cell_is_free),
 		TEST(when_both_die_with_the_call_given_up_the_cell_is_free),
 
+		TEST(who_leaves_rings_its_callers),
+		TEST(who_replies_rings_its_caller_only),
+		TEST(who_recovers_rings_the_callers_of_the_dead),
+
 		TEST(a_call_given_up_while_its_callee_is_recovered_is_freed),
 		TEST(two_recoverers_of_both_sides_leave_the_cell_free),
 		TEST(a_recoverer_that_dies_is_followed_by_another),
@@ -3244,6 +3374,7 @@ int main(void)
 		TEST(a_wait_for_nobody_in_particular_goes_on),
 		TEST(a_stopped_setter_is_waited_for_no_longer_than_the_limit),
 		TEST(a_stale_event_is_not_waited_for),
+		TEST(who_leaves_or_is_recovered_rings_who_waits_for_its_event),
 		TEST(a_setter_whose_place_is_given_back_ends_the_wait),
 		TEST(a_busy_event_does_not_hide_the_setters_death),
 	};

@@ -1245,7 +1245,7 @@ static int lock_a_slot(void *ctx)
 {
 	struct actor *x = ctx;
 
-	CHECK_RC(fr__set_lock(fr_arena_fd(x->arena), F_WRLCK, 1, 1), 0);
+	CHECK_RC(fr__file_lock(fr_arena_fd(x->arena), F_WRLCK, 1, 1), 0);
 	advance(&x->ready);
 	await(&x->end, 1);
 	return 0;

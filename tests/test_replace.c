@@ -513,7 +513,7 @@ static int lock_all_of_it(struct member *m)
 {
 	int fd = open(path_of(m->name), O_RDWR | O_CLOEXEC);
 
-	return fr__set_lock(fd, F_WRLCK, 0, FR__ATTACHED_BYTE + 1);
+	return fr__file_lock(fd, F_WRLCK, 0, FR__ATTACHED_BYTE + 1);
 }
 
 /* As one that is stopped while it looks. */
