@@ -180,13 +180,13 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 	bool poll = b->mode == FR_WAIT_POLL;
 	/* as [BELL-6] */
 	uint32_t budget = fr__load_relaxed(&b->spin_ns);
-	int64_t start, now;
+	int64_t start, now, looked;
 	unsigned i;
 	int rc;
 
 	if (!poll && (b->mode == FR_WAIT_SLEEP || !room_to_spin(b)))
 		return 0;
-	start = now = fr__now_ns();
+	start = now = looked = fr__now_ns();
 	if (poll)
 		look_at(b, w);
 	do {
@@ -201,8 +201,11 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 		if (poll && b->before_sleep) /* it never sleeps */
 			b->before_sleep(b->ctx);
 		now = fr__now_ns();
-		if (poll)
+		if (poll && now - looked >= FR__LOOK_NS) {
 			look_round(b, now, FR__SLICE_NS);
+			look_at(b, w);
+			looked = now;
+		}
 	} while (now < until && (poll || now - start < budget));
 	if (!poll)
 		/* as [BELL-6] */

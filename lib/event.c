@@ -223,9 +223,10 @@ int fr_event_release(struct fr_process *p, struct fr_event event)
 
 void fr__events_shake(const struct fr_arena *a, bool all)
 {
-	unsigned i;
+	/* as [EVENT-3]: the rest was never anybody's */
+	uint32_t used = fr__load_relaxed(&a->header->events_used), i;
 
-	for (i = 0; i < a->geo.events; i++)
+	for (i = 0; i < used && i < a->geo.events; i++)
 		/* as [BELL-1]: the flag that was set -> the mark */
 		if (all || fr__load_sc(&a->events[i].waiting) & FR__MARK_EVENT)
 			fr__bell_shake(&a->events[i].bell);

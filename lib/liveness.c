@@ -32,6 +32,9 @@
  * turns (arena.join_mutex). Who attaches recovers what it was before an exec: from
  * then on it maps the file again.
  *
+ * Reading /proc would be the end of a cancelled thread, and of our mutex with it:
+ * cancelling is put off meanwhile.
+ *
  * Those who are attached, joined or not, hold a shared lock on a byte behind the
  * slots': all bytes locked for writing prove that nobody is there.
  *
@@ -151,10 +154,14 @@ static uint64_t started_at(const char *pid)
 
 void fr__life_sign(const struct fr_arena *a, unsigned slot)
 {
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	/* [LIVENESS-1] relaxed: under the slot's lock, and published by the
 	 * CAS of its state, [PROCESS-2]. */
 	fr__store_relaxed(&a->slots[slot].space, pid_namespace());
 	fr__store_relaxed(&a->slots[slot].started, started_at("self"));
+	pthread_setcancelstate(cancel, NULL);
 }
 
 enum maps {
@@ -263,7 +270,6 @@ bool fr__dead(struct fr_arena *a, unsigned slot, uint64_t word)
 	if (fr__slot_state(word) < FR__SLOT_JOINING ||
 	    fr__slot_state(word) > FR__SLOT_RECOVERING)
 		return false;
-	/* Reading /proc would be the end of a cancelled thread, with our mutex. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	dead = !(*own(a, slot) & UINT64_C(1) << slot % 64) &&
 	       !held_by_another(a, slot) &&
