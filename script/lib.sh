@@ -55,6 +55,7 @@ look_for()
 		command -v g++
 	want strace 'counting system calls' command -v strace
 	want scdoc 'manual pages' command -v scdoc
+	want spin 'checks models of the protocols' command -v spin
 	want clang 'the second compiler' command -v clang
 	command -v clang >/dev/null || return 0
 	want "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" \
