@@ -72,14 +72,6 @@ int fr__cell_push(const struct fr_arena *a, uint32_t cell, uint32_t generation)
 	return -EBADMSG;
 }
 
-/* The cell is QUEUED, and its entry may be missing. */
-static void push_again(const struct fr_arena *a, uint32_t cell,
-		       uint32_t generation)
-{
-	if (!fr__taskring_has(&a->tasks, cell, generation))
-		fr__cell_push(a, cell, generation);
-}
-
 /* ---- results ---- */
 
 #define BATCH 16 /* results that are worth waking a lazy collector for */
@@ -166,6 +158,24 @@ void fr__tasks_drop(const struct fr_arena *a, unsigned slot)
 	}
 }
 
+/* A cell is QUEUED, and its entry may be missing. Its submitter may have gone while
+ * it was TAKEN: then it is freed. */
+static void push_again(const struct fr_arena *a, uint32_t cell, uint64_t queued)
+{
+	struct fr__cell *c = fr__arena_cell(a, cell);
+	struct fr_addr from = {c->from};
+	unsigned by = fr__slot_of_cell(a, cell);
+	uint32_t g = fr__cell_generation(queued);
+
+	/* as [TASK-8] */
+	if (fr__addr_slot(from) != by ||
+	    !fr__slot_is(fr__load_sc(&a->slots[by].state),
+			 fr__addr_generation(from)))
+		fr__cell_step(c, queued, fr__cell_free(queued));
+	else if (!fr__taskring_has(&a->tasks, cell, g))
+		fr__cell_push(a, cell, g);
+}
+
 /* A call that a process which is gone was to answer: false, it changed meanwhile. */
 static bool answer_for(const struct fr_arena *a, unsigned slot, uint32_t cell,
 		       uint64_t word)
@@ -191,25 +201,20 @@ static bool take_from(const struct fr_arena *a, unsigned slot, uint32_t cell,
 {
 	struct fr__cell *c = fr__arena_cell(a, cell);
 	unsigned attempts = fr__cell_attempt(word);
-	unsigned by = fr__slot_of_cell(a, cell);
 	uint32_t g = fr__cell_generation(word);
 	struct fr_addr from = {c->from};
 	bool bury = attempts >= ATTEMPTS_MAX;
 	uint64_t to = bury ? fr__cell_word(g, attempts, FR__CELL_DONE, slot,
 					   FR_TASK_BURIED)
-			   : fr__cell_word(g, attempts, FR__CELL_QUEUED, by, 0);
+			   : fr__cell_word(g, attempts, FR__CELL_QUEUED,
+					   fr__slot_of_cell(a, cell), 0);
 
 	if (!fr__cell_step(c, word, to))
 		return false;
 	if (bury)
 		fr__cell_tell(a, cell, to, from);
-	/* as [TASK-8]: its submitter may have gone while it was TAKEN */
-	else if (fr__addr_slot(from) == by &&
-		 fr__slot_is(fr__load_sc(&a->slots[by].state),
-			     fr__addr_generation(from)))
-		push_again(a, cell, g);
 	else
-		fr__cell_step(c, to, fr__cell_free(to));
+		push_again(a, cell, to);
 	return true;
 }
 
@@ -240,8 +245,13 @@ void fr__tasks_recover(const struct fr_arena *a, unsigned slot)
 	/* The entry that it had taken out, the cell still QUEUED, or QUEUED
 	 * again by a recoverer that died then. */
 	if (fr__taskring_taken(&a->slots[slot].taking, &cell, &g) &&
-	    fr__entry_counts(a, cell, g))
-		push_again(a, cell, g);
+	    cell < fr__cells(a)) {
+		uint64_t word = fr__cell_look(fr__arena_cell(a, cell));
+
+		if (fr__cell_state(word) == FR__CELL_QUEUED &&
+		    (fr__cell_generation(word) & 0xffff) == g)
+			push_again(a, cell, word);
+	}
 	for (cell = 0; cell < fr__cells(a); cell++) {
 		struct fr__cell *c = fr__arena_cell(a, cell);
 		uint64_t word = fr__cell_look(c);

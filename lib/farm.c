@@ -249,6 +249,8 @@ static int keep_one(struct fr_farm *f)
 	struct kept *k;
 	int rc = collect(f, FR__NEVER, true, true, &r);
 
+	if (rc == -ENODATA)
+		rc = -EAGAIN; /* calls of main's own have all the cells */
 	if (rc < 0)
 		return rc;
 	k = malloc(sizeof(*k) + r.len);

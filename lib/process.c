@@ -162,6 +162,14 @@ static void free_slot(const struct fr_arena *a, unsigned slot, uint64_t from)
 	     fr__slot_word(FR__SLOT_FREE, 0, fr__slot_generation(from)));
 }
 
+/* Whoever waits for room in the mailbox of one that is gone, for its reply or its
+ * event, is told by looking again. */
+static void tell_who_waits(const struct fr_arena *a)
+{
+	fr__wake_all(a, FR__MARK_ROOM | FR__MARK_RESULT);
+	fr__events_shake(a, false);
+}
+
 static void free_handle(struct fr_process *p)
 {
 	if (p->routes)
@@ -298,10 +306,7 @@ void fr_leave(struct fr_process *p)
 	free_slot(p->arena, p->index, leaving);
 	fr__life_unlock(p->arena, p->index);
 	pthread_mutex_unlock(&p->arena->join_mutex);
-	/* Whoever waits for room in the mailbox, a reply or an event is told
-	 * that we are gone by looking again. */
-	fr__wake_all(p->arena, FR__MARK_ROOM | FR__MARK_RESULT);
-	fr__events_shake(p->arena, false);
+	tell_who_waits(p->arena);
 	free_handle(p);
 }
 
@@ -358,7 +363,7 @@ int fr_unreserve(struct fr_process *p, struct fr_addr reserved)
 	if (i >= p->arena->geo.slots ||
 	    !unreserve(p->arena, i, p->index, fr__addr_generation(reserved)))
 		return -ESRCH;
-	fr__wake_all(p->arena, FR__MARK_ROOM); /* for room in its mailbox */
+	tell_who_waits(p->arena);
 	return 0;
 }
 
@@ -388,7 +393,7 @@ void fr__unreserve_all(const struct fr_arena *a, unsigned by)
 			count += unreserve(a, i, by, fr__slot_generation(word));
 	}
 	if (count > 0)
-		fr__wake_all(a, FR__MARK_ROOM);
+		tell_who_waits(a);
 }
 
 int fr_lookup(struct fr_process *p, const char *name, struct fr_addr *addrs,

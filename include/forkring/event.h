@@ -64,7 +64,8 @@ FR_API int fr_event_wait(struct fr_process *process, struct fr_event event,
 
 /*
  * Wait until it is set by one process, which alone will: -EOWNERDEAD when that is
- * gone, or dead, and the event still unset. Else as fr_event_wait().
+ * gone, or dead, and the event still unset; or -ESTALE, if it had reserved the event
+ * itself, and that was freed with it. Else as fr_event_wait().
  */
 FR_API int fr_event_wait_from(struct fr_process *process, struct fr_event event,
 			      struct fr_addr setter, int64_t wait_ns);

@@ -81,7 +81,7 @@ FR_API int fr_farm_open(const struct fr_farm_opts *opts, struct fr_farm **ret);
  * result comes in and keeps that for fr_farm_next().
  *
  * -EMSGSIZE · -EINTR SIGINT or SIGTERM came: close · -ECHILD the workers keep
- * dying at their start · -ENOMEM.
+ * dying at their start · -EAGAIN open calls of main have all cells · -ENOMEM.
  */
 FR_API int fr_farm_submit(struct fr_farm *farm, const struct fr_task *task,
 			  struct fr_task_id *ret);
