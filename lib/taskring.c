@@ -189,8 +189,12 @@ int fr__taskring_replace(const struct fr__taskring *r,
 		uint64_t lap = lap_of(r, p), seen = look(r, p);
 		uint64_t plain = seen ^ r->secret;
 
-		if (!is_entry(r, seen, lap))
-			return 0; /* not full any more */
+		if (!is_entry(r, seen, lap)) {
+			/* Head lags; or the ring is not full any more. */
+			if (is_taken(r, seen, p))
+				advance(&r->ctl->head, p);
+			return 0;
+		}
 		if (may_count(ctx, cell_of(plain), generation_of(plain)))
 			continue;
 		/* as [TASKRING-5]; else it was taken, or replaced by another */

@@ -2111,6 +2111,61 @@ static void who_is_killed_anywhere_leaves_nothing(void **state)
 	close_arena(a);
 }
 
+/* The ring is full of what will never count, and its head lags by one, since who
+ * took there died just behind its CAS. */
+static int die_with_the_head_behind(void *ctx)
+{
+	struct fr_arena *a = ctx;
+	const struct fr__taskring *r = &a->tasks;
+	struct fr_process *p;
+	uint64_t head, entry, lap;
+
+	CHECK_RC(fr_join(a, NULL, &p), 0);
+	head = fr__load_relaxed(&r->ctl->head);
+	entry = fr__load_relaxed(&r->words[head & r->mask]);
+	fr__store_relaxed(&p->slot->taking, entry ^ r->secret);
+	/* EMPTY of the next lap, as taskring.c has it. */
+	lap = (head + r->mask + 1) >> r->shift & ((1u << 23) - 1);
+	CHECK(fr__cas_sc(&r->words[head & r->mask], &entry,
+			 (lap * UINT64_C(0x9e3779b97f4a7c15) &
+			  ~(UINT64_C(1) << 63)) ^ r->secret));
+	raise(SIGKILL);
+	return 0;
+}
+
+static void a_full_ring_whose_head_lags_keeps_the_dead_ones_task(void **state)
+{
+	struct fr_arena_opts opts = {.slots = 4, .main_cells = 4, .cells = 1};
+	struct fr_task_id first, id;
+	struct fr_process *p;
+	struct fr_result r;
+	struct fr_reply reply;
+	struct fr_task task = {0};
+	struct fr_arena *a;
+	uint32_t i;
+
+	(void)state;
+	assert_rc(fr_arena_create(NULL, &opts, &a), 0);
+	assert_rc(fr_join(a, NULL, &p), 0);
+	assert_rc(fr_submit(p, &task, &first), 0);
+	wait_status(spawn(die_with_the_head_behind, a));
+	for (i = 0; i < a->geo.task_words + 4; i++) {
+		assert_rc(fr_submit(p, &task, &id), 0);
+		assert_rc(fr_task_cancel(p, id), 0);
+		assert_rc(fr_collect(p, 0, &r), 0);
+		fr_result_release(p, &r);
+	}
+	assert_rc(fr_recover(a), 1);
+	assert_rc(fr_take(p, 0, &task, &reply), 0);
+	assert_true(task.id.id == first.id);
+	assert_rc(fr_complete(p, 0, &reply), 0);
+	assert_rc(fr_collect(p, 0, &r), 0);
+	assert_true(r.id.id == first.id);
+	fr_result_release(p, &r);
+	fr_leave(p);
+	fr_arena_detach(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -2125,6 +2180,7 @@ int main(void)
 		TEST(an_entry_in_the_hands_of_the_dead_is_not_lost),
 		TEST(every_task_of_dead_workers_has_one_result),
 		TEST(recoveries_while_no_worker_is_there_do_not_fill_the_ring),
+		TEST(a_full_ring_whose_head_lags_keeps_the_dead_ones_task),
 		TEST(what_a_dead_submitter_has_queued_is_dropped),
 		TEST(what_runs_for_a_dead_submitter_may_be_finished),
 		TEST(what_is_finished_before_its_submitter_is_recovered_is_dropped),
