@@ -186,8 +186,10 @@ static void recover_former(struct fr_arena *a)
 /* Show that somebody is attached, and keep the locks from passing an exec. */
 static int lock_attached(struct fr_arena *a)
 {
-	int rc = fr__file_lock(a->fd, F_RDLCK, FR__ATTACHED_BYTE, 1);
+	int rc = fr__file_is_ours(a, a->fd) ? 0 : -EBADF;
 
+	if (rc == 0)
+		rc = fr__file_lock(a->fd, F_RDLCK, FR__ATTACHED_BYTE, 1);
 	if (rc < 0)
 		return rc == -EAGAIN ? rc : -ENOLCK;
 	if (a->guard == -1)
@@ -262,12 +264,15 @@ static int remove_dead(struct fr_arena *a, const char *name, bool begun)
 		return rc == -EAGAIN ? -EBUSY : -ENOLCK;
 	if (fr__file_leads_to(name, a->dev, a->ino) < 0)
 		return -EAGAIN;
-	if (read_header(a) == 0 && map(a) == 0) {
-		if (has_living(a) || (begun && !fr__arena_removed(a)))
-			return -EBUSY;
-		/* as [ARENA-3] */
-		fr__store_relaxed(&a->header->removed, 1);
-	}
+	if (read_header(a) < 0)
+		return begun ? -EBUSY : fr_arena_unlink(name);
+	rc = map(a);
+	if (rc < 0)
+		return rc;
+	if (has_living(a) || (begun && !fr__arena_removed(a)))
+		return -EBUSY;
+	/* as [ARENA-3] */
+	fr__store_relaxed(&a->header->removed, 1);
 	return fr_arena_unlink(name);
 }
 
@@ -279,6 +284,21 @@ static struct fr_arena *find_known(const struct stat *st)
 	while (a && (a->dev != st->st_dev || a->ino != st->st_ino))
 		a = a->next_known;
 	return a;
+}
+
+/* An arena that this process knows cannot be opened anew, or its locks were gone; but
+ * one that somebody has begun to take away has none, and needs no opening. */
+static int remove_known(struct fr_arena *a, const char *name)
+{
+	int rc;
+
+	if (!fr__arena_removed(a) || !fr__file_is_ours(a, a->fd) ||
+	    fr__file_lock(a->fd, F_WRLCK, 0, FR__ATTACHED_BYTE + 1) < 0)
+		return -EBUSY;
+	rc = fr__file_leads_to(name, a->dev, a->ino) < 0 ? -EAGAIN
+							 : fr_arena_unlink(name);
+	fr__file_lock(a->fd, F_UNLCK, 0, FR__ATTACHED_BYTE + 1);
+	return rc;
 }
 
 /* One try of fr_arena_remove_dead(); -EAGAIN: the name leads elsewhere now. */
@@ -296,10 +316,10 @@ static int try_remove(const char *name, bool begun)
 	else if (!S_ISREG(st.st_mode))
 		rc = -EPROTO;
 	else if (find_known(&st))
-		rc = -EBUSY; /* and opening it would drop our locks */
-	else
-		rc = (a = new_handle()) != NULL ? 0 : -ENOMEM;
-	if (rc == 0) {
+		rc = remove_known(find_known(&st), name);
+	else if (!(a = new_handle()))
+		rc = -ENOMEM;
+	if (a) {
 		rc = set_fd(a, fr__file_open(path));
 		if (rc == 0)
 			rc = remove_dead(a, name, begun);

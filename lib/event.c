@@ -297,6 +297,11 @@ static int wait_for(struct fr_process *p, struct fr_event event, bool take,
 	wait.waiting = &e->waiting;
 	wait.word = &e->bell;
 	rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+	if (rc == -EAGAIN && setter.id) {
+		fr__bell_doubt(&p->bell, wait.depends);
+		rc = event_ready(&ctx);
+		rc = rc == 0 ? -EAGAIN : rc;
+	}
 	return rc < 0 ? rc : 0;
 }
 

@@ -99,7 +99,7 @@ enum fr__slot_state {
 	FR__SLOT_JOINING,  /* who: pid */
 	FR__SLOT_JOINED,   /* who: pid */
 	FR__SLOT_LEAVING,  /* who: pid */
-	FR__SLOT_RECOVERING, /* who: pid of the process that recovers it */
+	FR__SLOT_RECOVERING, /* who: pid of the dead, then of who recovers it */
 };
 
 /* Marks: what a process sleeps for. */
@@ -125,8 +125,8 @@ struct fr__slot {
 	struct fr__a64 name[FR__NAME_BYTES / 8];
 	/* W: who joins in the slot or recovers it, under the slot's record
 	 * lock, before the CAS of its state. R: who asks whether that process
-	 * lives. Its pid namespace (inode) and when it started (clock ticks
-	 * since boot); 0: not known. */
+	 * lives. Its pid namespace (inode); its pid and when it started (clock
+	 * ticks since boot); 0: not known. */
 	struct fr__a64 space;
 	struct fr__a64 started;
 	/* Line 2: W: owner. The task-ring word that it is about to take, or has

@@ -23,6 +23,9 @@
  *								  TID/maps
  *	it is ourselves, and we have no note of it: we called exec
  *
+ * The same is asked if the lock is somebody else's: a recoverer's that is stopped
+ * before the slot says so.
+ *
  * What cannot be read counts as alive; so does everybody once our own descriptor
  * is gone. In another pid namespace, or without /proc, there is only the lock, and
  * closing the descriptor *is* leaving.
@@ -57,7 +60,17 @@
 
 /* ---- locks ---- */
 
-static bool held_by_another(const struct fr_arena *a, unsigned slot)
+static uint64_t pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
+/* Does the process that a slot's state names hold its lock, as far as we can tell?
+ * Somebody else may: who recovers the slot, or came too late to join in it. The
+ * pid of a lock's owner is told as seen from here. */
+static bool held_by(const struct fr_arena *a, unsigned slot, pid_t who)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
@@ -66,8 +79,13 @@ static bool held_by_another(const struct fr_arena *a, unsigned slot)
 		.l_len = 1,
 	};
 
-	return fcntl(a->fd, F_GETLK, &lock) == -1 || lock.l_type != F_UNLCK ||
-	       !fr__file_is_ours(a, a->fd);
+	if (fcntl(a->fd, F_GETLK, &lock) == -1 || !fr__file_is_ours(a, a->fd))
+		return true;
+	if (lock.l_type == F_UNLCK)
+		return false;
+	/* as [LIVENESS-1] */
+	return lock.l_pid <= 0 || lock.l_pid == who ||
+	       fr__load_relaxed(&a->slots[slot].space) != pid_namespace();
 }
 
 /* The note of a slot that this process has locked. A child starts anew. */
@@ -110,13 +128,6 @@ void fr__life_unlock(struct fr_arena *a, unsigned slot)
 
 /* ---- /proc ---- */
 
-static uint64_t pid_namespace(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
-}
-
 /* Are the numbers in /proc those of our pid namespace? */
 static bool proc_is_ours(void)
 {
@@ -125,6 +136,10 @@ static bool proc_is_ours(void)
 	return readlink("/proc/self", pid, sizeof(pid) - 1) > 0 &&
 	       strtol(pid, NULL, 10) == getpid();
 }
+
+/* A slot's `started`: pid, then clock ticks. The pid is there since one who has lost
+ * the lock, or died with it, may have signed where the state names another. */
+#define STARTED_BITS 36
 
 /* When a process started, in clock ticks since boot, 0: not known. */
 static uint64_t started_at(const char *pid)
@@ -149,18 +164,19 @@ static uint64_t started_at(const char *pid)
 		   "%*s %*s %*s %*s %*s %llu",
 		   &start) != 1)
 		return 0;
-	return start;
+	return start & ((UINT64_C(1) << STARTED_BITS) - 1);
 }
 
 void fr__life_sign(const struct fr_arena *a, unsigned slot)
 {
+	uint64_t mark = (uint64_t)getpid() << STARTED_BITS;
 	int cancel;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	/* [LIVENESS-1] relaxed: under the slot's lock, and published by the
 	 * CAS of its state, [PROCESS-2]. */
 	fr__store_relaxed(&a->slots[slot].space, pid_namespace());
-	fr__store_relaxed(&a->slots[slot].started, started_at("self"));
+	fr__store_relaxed(&a->slots[slot].started, mark | started_at("self"));
 	pthread_setcancelstate(cancel, NULL);
 }
 
@@ -247,7 +263,8 @@ static bool is_gone(const struct fr_arena *a, unsigned slot, pid_t who)
 {
 	/* as [LIVENESS-1]: and the state is looked at again */
 	uint64_t space = fr__load_relaxed(&a->slots[slot].space);
-	uint64_t started = fr__load_relaxed(&a->slots[slot].started), now;
+	uint64_t signature = fr__load_relaxed(&a->slots[slot].started);
+	uint64_t started = signature & ((UINT64_C(1) << STARTED_BITS) - 1), now;
 	uint64_t here = pid_namespace();
 	char pid[16];
 
@@ -259,7 +276,9 @@ static bool is_gone(const struct fr_arena *a, unsigned slot, pid_t who)
 		return false;
 	snprintf(pid, sizeof(pid), "%d", who);
 	now = started_at(pid);
-	return (started && now && now != started) || maps_others(a, pid);
+	return (started && now && now != started &&
+		signature >> STARTED_BITS == (uint64_t)who) ||
+	       maps_others(a, pid);
 }
 
 bool fr__dead(struct fr_arena *a, unsigned slot, uint64_t word)
@@ -272,7 +291,7 @@ bool fr__dead(struct fr_arena *a, unsigned slot, uint64_t word)
 		return false;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	dead = !(*own(a, slot) & UINT64_C(1) << slot % 64) &&
-	       !held_by_another(a, slot) &&
+	       !held_by(a, slot, (pid_t)fr__slot_who(word)) &&
 	       is_gone(a, slot, (pid_t)fr__slot_who(word));
 	pthread_setcancelstate(cancel, NULL);
 	errno = saved;

@@ -37,7 +37,7 @@ static bool step(struct fr__slot *s, uint64_t from, uint64_t to)
 {
 	/* [PROCESS-2] seq_cst: what the state promises (name, bell, mailbox;
 	 * or that all of them are given up) -> state. Pairs with [PROCESS-1],
-	 * [PROCESS-3] and [TASK-8]. Without it: see there. */
+	 * [PROCESS-3], [ROUTE-9] and [TASK-8]. Without it: see there. */
 	return fr__cas_sc(&s->state, &from, to);
 }
 
@@ -181,6 +181,13 @@ static void free_handle(struct fr_process *p)
 	free(p);
 }
 
+static void clear_slot(struct fr__slot *s)
+{
+	/* as [PROCESS-4] */
+	fr__store_relaxed(&s->taking, 0);
+	fr__text_store(s->last_words, "", FR__WORDS_BYTES);
+}
+
 /* The slot is ours, JOINING: set it up, and be JOINED. */
 static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 {
@@ -209,9 +216,8 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 	/* [PROCESS-4] relaxed: published by the state's CAS, [PROCESS-2]; a
 	 * mark that a ringer clears meanwhile is nobody's. */
 	fr__store_relaxed(&p->slot->waiting, 0);
-	fr__store_relaxed(&p->slot->taking, 0);
+	clear_slot(p->slot);
 	fr__name_store(p->slot->name, o->name ? o->name : "");
-	fr__text_store(p->slot->last_words, "", FR__WORDS_BYTES);
 	if (!step(p->slot,
 		  fr__slot_word(FR__SLOT_JOINING, (uint32_t)getpid(),
 				p->generation),
@@ -338,6 +344,7 @@ int fr_reserve(struct fr_process *p, struct fr_addr *ret)
 	fr__arena_ring(p->arena, (unsigned)slot, &ring);
 	fr__ring_mend(&ring);
 	fr__ring_drain(&ring);
+	clear_slot(&p->arena->slots[slot]); /* of what its last holder did */
 	pthread_mutex_lock(&p->arena->join_mutex);
 	fr__life_unlock(p->arena, (unsigned)slot);
 	pthread_mutex_unlock(&p->arena->join_mutex);
@@ -443,7 +450,10 @@ int fr_alive(struct fr_process *p, struct fr_addr addr)
 {
 	int rc = fr__own(p);
 
-	return rc < 0 ? rc : fr__slot_of(p->arena, addr) != NULL;
+	if (rc < 0 || !fr__slot_of(p->arena, addr))
+		return rc;
+	fr__bell_doubt(&p->bell, fr__addr_slot(addr) + 1);
+	return fr__slot_of(p->arena, addr) != NULL;
 }
 
 int fr_process_name(struct fr_process *p, struct fr_addr addr, char *name)

@@ -4,10 +4,11 @@
  * that has waited for it, whoever joins, whoever waits, whoever calls
  * fr_recover(); joined or not.
  *
+ *	CAS JOINING, JOINED, LEAVING(dead) -> RECOVERING(dead)
+ *					nobody sends to it or finds it any more
  *	take the record lock of its slot: its holder has dropped it, the kernel
  *	  drops ours if we die; who finds it taken leaves the slot to that one
- *	sign the slot; CAS JOINING, JOINED, LEAVING, RECOVERING(dead)
- *	  -> RECOVERING(us)		nobody sends to it or finds it any more
+ *	sign the slot; CAS RECOVERING(dead) -> RECOVERING(us)
  *	its idle, awake and waiting marks
  *	its claims in all mailboxes -> DEAD	what is behind them flows
  *	its own mailbox: what it had begun to free, and what it had not read
@@ -56,7 +57,26 @@ static bool step(struct fr__slot *s, uint64_t from, uint64_t to)
 	return fr__cas_sc(&s->state, &from, to);
 }
 
-/* The slot is ours to recover, if its holder is dead: the state word then. */
+/* Is the holder of a slot dead? Then its state says so from here on, whoever comes
+ * to recover it, and when. *word: the state. */
+static bool is_dead(struct fr_arena *a, unsigned slot, uint64_t *word)
+{
+	uint64_t dead;
+
+	*word = state(a, slot);
+	if (fr__slot_state(*word) < FR__SLOT_JOINING ||
+	    !fr__dead(a, slot, *word))
+		return false;
+	dead = fr__slot_word(FR__SLOT_RECOVERING, fr__slot_who(*word),
+			     fr__slot_generation(*word));
+	if (dead != *word && !step(&a->slots[slot], *word, dead))
+		return false;
+	*word = dead;
+	return true;
+}
+
+/* The slot is ours to recover, if its holder is dead and nobody is at it: the state
+ * word then. */
 static bool take_over(struct fr_arena *a, unsigned slot, uint64_t *ours)
 {
 	uint64_t word = state(a, slot);
@@ -65,7 +85,7 @@ static bool take_over(struct fr_arena *a, unsigned slot, uint64_t *ours)
 	if (fr__slot_state(word) < FR__SLOT_JOINING)
 		return false;
 	pthread_mutex_lock(&a->join_mutex);
-	if (fr__dead(a, slot, word) && fr__life_lock(a, slot) == 0) {
+	if (is_dead(a, slot, &word) && fr__life_lock(a, slot) == 0) {
 		*ours = fr__slot_word(FR__SLOT_RECOVERING, (uint32_t)getpid(),
 				      fr__slot_generation(word));
 		/* Another may have recovered it between proof and lock. */

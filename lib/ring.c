@@ -659,7 +659,9 @@ unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner)
 	return count;
 }
 
-void fr__ring_mend(const struct fr__ring *r)
+/* One try; false: what is there makes no sense, perhaps since a late sender's words
+ * are seen before its claim. */
+static bool try_mend(const struct fr__ring *r)
 {
 	uint64_t p, q, plain;
 	/* as [RING-14] */
@@ -682,10 +684,19 @@ void fr__ring_mend(const struct fr__ring *r)
 
 		plain = look(r, q) ^ r->secret;
 		if (!is_record(r, plain, old))
-			return; /* damaged: said by who uses it */
+			return false;
 		free_units(r, old, units_of(plain));
 		q += units_of(plain);
 	}
+	return true;
+}
+
+void fr__ring_mend(const struct fr__ring *r)
+{
+	unsigned tries;
+
+	for (tries = 0; !try_mend(r) && tries < 1000; tries++)
+		fr__pause(); /* more are needed only where it is damaged */
 }
 
 void fr__ring_drain(const struct fr__ring *r)

@@ -81,6 +81,10 @@ void fr__text_load(const struct fr__a64 *words, char *text, size_t bytes)
 		memcpy(text + i, &w, 8);
 	}
 	text[bytes - 1] = '\0';
+	/* [ROUTE-9] seq_cst: text -> the state looked at again. Pairs with
+	 * [PROCESS-2]. Without it: the next holder's name is taken for that of
+	 * the one that was looked for. */
+	fr__fence_sc();
 }
 
 /* ---- the index in the arena ---- */

@@ -3081,7 +3081,7 @@ static void a_setter_that_is_dead_or_was_never_there_is_told_at_once(
 	(void)state;
 	open_event_room(&t);
 	kill_hard(start(&t, arrive_only, &setter));
-	assert_rc(fr_event_wait_from(t.self, t.event, setter, 0), -EAGAIN);
+	assert_rc(fr_event_wait_from(t.self, t.event, setter, 0), -EOWNERDEAD);
 	assert_rc(fr_event_wait_from(t.self, t.event, setter, FR_FOREVER),
 		  -EOWNERDEAD);
 	assert_false(holds_slot(&t, setter));

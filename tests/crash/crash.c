@@ -75,6 +75,7 @@ struct flight {
 static struct flight *flights; /* shared with the points */
 static struct trace *trace; /* shared too, like what follows */
 static struct trace *seconds_of[GRID];
+static bool *hit; /* the first victim was killed just there */
 
 struct tally {
 	unsigned points, kills, stops, failures, missed;
@@ -413,6 +414,8 @@ static void land(struct flight *f, int status, struct jobs *jobs,
 	}
 	count_point(&f->job, tally);
 	tally->missed += f->w.missed;
+	if (!f->w.missed && f->job.kind != JOB_TRACE && f->job.kind != JOB_STOP)
+		hit[f->job.k] = true;
 	if (status == 0) {
 		tell_point(f, f->w.missed ? "ok, but elsewhere" : "ok");
 		return;
@@ -494,23 +497,39 @@ static void run_jobs(struct jobs *jobs, struct tally *tally)
 
 /* ---- one operation ---- */
 
-static void count_trace(const struct trace *t, unsigned *stores,
-			unsigned *places, unsigned *syscalls)
+struct counts {
+	unsigned stores, syscalls;
+	unsigned places; /* instructions that store to the arena */
+	unsigned before, behind; /* of those, killed just there */
+};
+
+static struct counts count_trace(const struct trace *t)
 {
 	struct round *r = scratch(t->count + 1, sizeof(*r));
-	size_t i, n = 0;
+	struct counts c = {0};
+	size_t i, j, n = 0;
 
-	*stores = *places = *syscalls = 0;
 	for (i = 0; i < t->count; i++) {
-		*syscalls += (t->at[i].flags & PLACE_SYSCALL) != 0;
+		c.syscalls += (t->at[i].flags & PLACE_SYSCALL) != 0;
 		if (t->at[i].flags & PLACE_STORES)
-			r[n++] = (struct round){.rip = t->at[i].rip};
+			r[n++] = (struct round){.rip = t->at[i].rip,
+						.place = (uint32_t)i};
 	}
-	*stores = (unsigned)n;
+	c.stores = (unsigned)n;
 	sort(r, n);
-	for (i = 0; i < n; i++)
-		*places += i == 0 || r[i].rip != r[i - 1].rip;
+	for (i = 0; i < n; i = j) {
+		bool before = false, behind = false;
+
+		for (j = i; j < n && r[j].rip == r[i].rip; j++) {
+			before |= hit[r[j].place];
+			behind |= hit[r[j].place + 1];
+		}
+		c.places++;
+		c.before += before;
+		c.behind += behind;
+	}
 	scrap(r, t->count + 1, sizeof(*r));
+	return c;
 }
 
 static void tell_places(const struct trace *t)
@@ -555,16 +574,33 @@ static void do_pairs(struct tally *tally)
 	scrap(jobs.at, JOBS_MAX, sizeof(struct job));
 }
 
+static void tell_op(const struct tally *t, const struct counts *c, int64_t began)
+{
+	printf("crash: %-20s %-11s %6zu instructions, %3u stores to the arena by "
+	       "%2u of them, %2u system calls: %4u killed, %4u stopped, %u "
+	       "failures (%.1f s", running->name, ring_state_name(running_state),
+	       trace->count, c->stores, c->places, c->syscalls, t->kills,
+	       t->stops, t->failures, (double)(now_ns() - began) / 1e9);
+	if (t->missed)
+		printf(", %u elsewhere", t->missed);
+	if (trace->undecoded)
+		printf(", %zu not decoded", trace->undecoded);
+	printf(")\n");
+	fflush(stdout);
+}
+
 static void do_op(const struct op *op, enum ring_state state,
 		  struct tally *tally)
 {
-	unsigned stores, places, syscalls;
 	struct tally one = {.stuck = tally->stuck};
 	struct jobs jobs = {scratch(JOBS_MAX, sizeof(struct job)), 1};
+	int64_t began = now_ns();
+	struct counts counts;
 
 	running = op;
 	running_state = state;
 	trace->count = 0;
+	hit = scratch(PLACES_MAX + 1, sizeof(*hit));
 	jobs.at[0].kind = JOB_TRACE;
 	run_jobs(&jobs, &one);
 	if (one.failures == 0 || trace->count > 1) {
@@ -578,16 +614,19 @@ static void do_op(const struct op *op, enum ring_state state,
 		run_jobs(&jobs, &one);
 	}
 	scrap(jobs.at, JOBS_MAX, sizeof(struct job));
-	count_trace(trace, &stores, &places, &syscalls);
-	printf("crash: %-22s %-11s %6zu instructions %5u arena stores (%3u "
-	       "places) %4u system calls %5u killed %5u stopped %u failures",
-	       op->name, ring_state_name(state), trace->count, stores, places,
-	       syscalls, one.kills, one.stops, one.failures);
-	if (one.missed || trace->undecoded)
-		printf(" (%u came another way, %zu undecoded)", one.missed,
-		       trace->undecoded);
-	printf("\n");
-	fflush(stdout);
+	counts = count_trace(trace);
+	scrap(hit, PLACES_MAX + 1, sizeof(*hit));
+	if (!op->run2 && options.kind < 0 &&
+	    (counts.before < counts.places || counts.behind < counts.places)) {
+		printf("crash: FAILED: %s%s%s: of %u instructions that store, %u "
+		       "were not killed at\n", op->name, state ? ", " : "",
+		       ring_state_name(state), counts.places,
+		       counts.places - (counts.before < counts.behind
+						? counts.before
+						: counts.behind));
+		one.failures++;
+	}
+	tell_op(&one, &counts, began);
 	tally->stuck = one.stuck;
 	tally->points += one.points;
 	tally->kills += one.kills;

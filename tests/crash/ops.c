@@ -603,6 +603,14 @@ static void prepare_laden(struct world *w, struct victim *v)
 	MUST_RC(fr_reserve(v->p, &v->reserved), 0);
 }
 
+/* The survivor's route to it is in its cache, and must not stay good. */
+static void look_it_up(struct world *w)
+{
+	struct fr_addr found;
+
+	MUST_RC(fr_lookup(w->s, "victim", &found, 1), 1);
+}
+
 static void run_reserve(struct world *w, struct victim *v)
 {
 	(void)w;
@@ -1127,6 +1135,7 @@ const struct op ops[] = {
 		.enter = enter_submitted,
 		.feed = feed_laden,
 		.prepare = prepare_laden,
+		.ready = look_it_up,
 		.run = run_leave,
 	},
 	{
@@ -1185,6 +1194,7 @@ const struct op ops[] = {
 			     WAITER, WORKER, CALLER_OF_D},
 		.feed = feed_dead,
 		.doom = doom,
+		.ready = look_it_up,
 		.run = run_recover,
 		.end = end_recover,
 	},
@@ -1544,6 +1554,7 @@ const struct op ops[] = {
 			     WAITER, WORKER, CALLER_OF_D},
 		.feed = feed_dead,
 		.doom = doom,
+		.ready = look_it_up,
 		.run = run_recover,
 		.run2 = run_recover,
 		.end2 = end_recover,

@@ -213,8 +213,11 @@ static void set_stage(struct world *w)
 		op->ready(w);
 	world_sleepers(w, STAGE_READY);
 	wait_all_asleep(w);
-	if (op->flags & OP_DEAD)
+	if (op->flags & OP_DEAD) {
+		/* They sleep in short slices, and would be first to recover. */
+		freeze_sleepers(w, sleep_for_room);
 		kill_victim(&w->victims[D], false);
+	}
 	w->doing = NULL;
 }
 
@@ -271,6 +274,7 @@ static void reap_all(struct world *w)
 
 static void after(struct world *w, bool supervised, bool rung)
 {
+	thaw_sleepers(w);
 	if (supervised)
 		recover(w);
 	wait_for_owed(w, rung);
@@ -292,7 +296,7 @@ static enum trace_end record(struct world *w, struct victim *v, struct trace *t)
 
 	if (w->op->flags & OP_ANSWERED)
 		return trace_record(v->pid, t, false);
-	freeze_sleepers(w);
+	freeze_sleepers(w, NULL);
 	end = trace_record(v->pid, t, true);
 	thaw_sleepers(w);
 	return end;

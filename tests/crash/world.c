@@ -571,7 +571,8 @@ void sleeper_ended(struct world *w, struct sleeper *sl, int status)
 			(unsigned)(sl - w->sleepers), (unsigned)status);
 }
 
-void freeze_sleepers(struct world *w)
+void freeze_sleepers(struct world *w, int (*run)(struct world *,
+						 struct sleeper *))
 {
 	unsigned i;
 	int status;
@@ -579,6 +580,8 @@ void freeze_sleepers(struct world *w)
 	for (i = 0; i < w->sleeper_count; i++) {
 		struct sleeper *sl = &w->sleepers[i];
 
+		if (sl->pid == 0 || (run && sl->spec->run != run))
+			continue;
 		kill(sl->pid, SIGSTOP);
 		if (waitpid(sl->pid, &status, WUNTRACED) != sl->pid)
 			GIVE_UP("sleeper %u does not stop", i);

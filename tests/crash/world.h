@@ -185,8 +185,10 @@ bool sleeper_sleeps(const struct world *w, const struct sleeper *sl);
 void wait_until_asleep(struct world *w, const struct sleeper *sl);
 /* It has, and has been waited for. */
 void sleeper_ended(struct world *w, struct sleeper *sl, int status);
-/* Stop all sleepers, let them go on: nobody but the victim is at work then. */
-void freeze_sleepers(struct world *w);
+/* Stop all sleepers (or those that run this), let them go on: nobody but the victim
+ * is at work then. */
+void freeze_sleepers(struct world *w,
+		     int (*run)(struct world *, struct sleeper *));
 void thaw_sleepers(struct world *w);
 /* Let the processor go for a moment, unless something has failed. */
 void breathe(struct world *w);

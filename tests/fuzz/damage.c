@@ -202,6 +202,19 @@ static int begin_farm(struct part_of *part, struct fr_arena **ret)
 	return rc;
 }
 
+/* Do we see the library's mappings? Else all of this shows nothing. */
+static void must_be_guarded(struct fr_arena *arena)
+{
+	struct fr_arena_info info;
+	size_t bytes;
+
+	fr_arena_info(arena, &info);
+	if (last_mapping(&bytes) && bytes == info.bytes)
+		return;
+	fprintf(stderr, "fuzz: an arena without guard pages\n");
+	exit(2);
+}
+
 static int begin(struct part_of *part, struct dice *d, const char *name,
 		 struct fr_arena **ret)
 {
@@ -215,6 +228,7 @@ static int begin(struct part_of *part, struct dice *d, const char *name,
 	rc = fr_arena_create(part->name, &opts, &part->arena);
 	if (rc < 0)
 		return rc;
+	must_be_guarded(part->arena);
 	*ret = part->arena;
 	for (i = 0; i < count; i++) {
 		part->index = i;
@@ -279,6 +293,7 @@ static uint64_t planted(void (*fn)(struct fr_arena *arena), uint64_t *counter)
 	clear_board();
 	if (fr_arena_create(NULL, NULL, &arena) < 0)
 		return 0;
+	must_be_guarded(arena);
 	fflush(NULL);
 	run.children[0] = fork();
 	if (run.children[0] == 0) {
@@ -299,9 +314,11 @@ static uint64_t planted(void (*fn)(struct fr_arena *arena), uint64_t *counter)
 static void touch(int64_t offset)
 {
 	size_t bytes;
-	volatile unsigned char *at = last_mapping(&bytes);
+	unsigned char *at = last_mapping(&bytes);
 
-	at[offset < 0 ? offset : (int64_t)bytes + offset] = 1;
+	at += offset < 0 ? offset : (int64_t)bytes + offset;
+	SET(board->expected, (uint64_t)(uintptr_t)at);
+	*(volatile unsigned char *)at = 1;
 }
 
 static void touch_before(struct fr_arena *arena)
@@ -334,16 +351,28 @@ static void go_round(struct fr_arena *arena)
 		sched_yield();
 }
 
+/* Is that access caught, and is it that one? */
+static bool is_caught(void (*fn)(struct fr_arena *arena))
+{
+	uint64_t count = planted(fn, &run.crashes);
+	unsigned i;
+
+	for (i = 0; i < SEATS; i++)
+		if (board->seat[i].address == board->expected)
+			return count == 1;
+	return count == 1 && sanitized();
+}
+
 static void check_ourselves(void)
 {
 	verdict("what is well is not counted",
 		planted(do_nothing, &run.crashes) == 0);
 	verdict("a byte in front of the mapping is out of bounds",
-		planted(touch_before, &run.crashes) == 1);
+		is_caught(touch_before));
 	verdict("a byte behind the mapping is out of bounds",
-		planted(touch_behind, &run.crashes) == 1);
+		is_caught(touch_behind));
 	verdict("a byte far behind the mapping is out of bounds",
-		planted(touch_far_behind, &run.crashes) == 1);
+		is_caught(touch_far_behind));
 	run.hang_ns = 500 * MS;
 	verdict("a process that goes round in a circle hangs",
 		planted(go_round, &run.hangs) == 1);

@@ -65,6 +65,7 @@ struct board {
 	uint32_t seats;	      /* taken in this arena */
 	uint32_t ended_badly; /* children of children: crashed */
 	uint32_t killed;      /* the same: killed, since they did not end */
+	uint64_t expected;    /* address of a planted access out of bounds */
 	int32_t farm_pid;     /* of who opened a farm, and its descriptor */
 	int32_t farm_fd;
 	uint64_t addrs[SEATS];
@@ -128,12 +129,15 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Catch the signals of a crash: tell main, show the stack, wait until main has
  * looked, end. */
 void catch_crashes(void);
+/* Built with AddressSanitizer? That tells of crashes itself. */
+bool sanitized(void);
 /* No lines on stderr about messages that nobody handles, and the like. What a
  * crash says goes to stdout. */
 void be_silent(void);
 /* Write this process's stack to stdout. Signal handlers too. */
 void show_stack(void);
-/* The guarded mapping, of those of this process, that was made last. */
+/* The guarded mapping, of those of this process, that was made last; NULL:
+ * none. */
 void *last_mapping(size_t *bytes);
 
 /* ---- harm.c ---- */

@@ -25,6 +25,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 #define GUARD_MAX (UINT64_C(1) << 36)
 #define GUARD_MIN (UINT64_C(1) << 20)
 #define MAPPINGS  64
@@ -42,6 +53,9 @@ int __real_munmap(void *at, size_t bytes);
 long __real_syscall(long number, ...);
 void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd,
 		  off_t offset);
+/* What mmap is called where offsets have 64 bits in any case. */
+void *__wrap_mmap64(void *at, size_t bytes, int prot, int flags, int fd,
+		    off_t offset) __attribute__((alias("__wrap_mmap")));
 int __wrap_munmap(void *at, size_t bytes);
 long __wrap_syscall(long number, ...);
 int __real_nanosleep(const struct timespec *time, struct timespec *left);
@@ -113,8 +127,8 @@ int __wrap_munmap(void *at, size_t bytes)
 
 void *last_mapping(size_t *bytes)
 {
-	*bytes = last->bytes;
-	return last->at;
+	*bytes = last ? last->bytes : 0;
+	return last ? last->at : NULL;
 }
 
 long __wrap_syscall(long number, ...)
@@ -186,8 +200,8 @@ static void on_crash(int signal, siginfo_t *info, void *context)
 void catch_crashes(void)
 {
 	static const int signals[] = {
-		SIGVTALRM,	   /* it does not end: crew.c */
-#if !defined(__SANITIZE_ADDRESS__) /* which tells more */
+		SIGVTALRM, /* it does not end: crew.c */
+#if !SANITIZED
 		SIGSEGV,
 		SIGBUS,
 		SIGABRT,
@@ -211,14 +225,18 @@ void catch_crashes(void)
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 }
 
+bool sanitized(void)
+{
+	return SANITIZED;
+}
+
 void be_silent(void)
 {
-#if !defined(__SANITIZE_ADDRESS__)
 	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	dup2(fd, STDERR_FILENO);
+	if (!SANITIZED)
+		dup2(fd, STDERR_FILENO);
 	close(fd);
-#endif
 }
 
 /* Sanitizers, if any: end the process with this status. */

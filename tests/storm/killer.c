@@ -26,7 +26,7 @@
 struct choice {
 	unsigned seat;
 	bool kill;
-	bool at_start; /* also if it is at its start */
+	bool at_start; /* also if it is at its start; or the next, at that */
 	int64_t stop_ns;
 	int64_t pause_ns;
 };
@@ -47,6 +47,7 @@ struct killer {
 	uint64_t drawn, hash; /* choices so far */
 	int64_t next;
 	struct victim victim[SEATS_MAX];
+	bool awaited[SEATS_MAX]; /* the next in that seat is killed at once */
 	struct tally tally;
 };
 
@@ -211,31 +212,59 @@ static bool stop_one(struct killer *k, struct victim *v, const struct choice *c)
 	return true;
 }
 
-int64_t killer_step(struct killer *k)
+static void hit(struct killer *k, const struct choice *c)
 {
-	int64_t now = now_ns(), wait = k->next - now;
-	struct choice c;
-	struct victim *v;
+	struct victim *v = look_at(k, c->seat);
+	const struct seat *s = &oracle->seat[c->seat];
+	bool kills = c->kill && !s->immortal;
+
+	if (v && (kills ? kill_one(k, v, c) : stop_one(k, v, c)))
+		return;
+	if (!v && kills && c->at_start &&
+	    (s->role == ROLE_MESH || s->role == ROLE_STRANGER))
+		k->awaited[c->seat] = true;
+	else
+		k->tally.void_choices++;
+}
+
+/* Those whose stop is over go on; those who were awaited are killed. The
+ * time to the next of that. */
+static int64_t look_round(struct killer *k, int64_t now)
+{
+	int64_t wait = SECOND;
 	unsigned i;
 
 	for (i = 0; i < oracle->seats; i++) {
+		struct choice c = {.seat = i, .at_start = true};
+		struct victim *v = k->awaited[i] ? look_at(k, i) : NULL;
+
+		if (v) {
+			k->awaited[i] = false;
+			kill_one(k, v, &c);
+		}
+		if (k->awaited[i])
+			wait = wait < MS / 10 ? wait : MS / 10;
 		v = &k->victim[i];
 		if (v->stopped && v->until <= now)
 			go_on(k, v);
 		else if (v->stopped && v->until - now < wait)
 			wait = v->until - now;
 	}
+	return wait;
+}
+
+int64_t killer_step(struct killer *k)
+{
+	int64_t now = now_ns(), wait = look_round(k, now);
+	struct choice c;
+
 	if (k->next > now)
-		return wait;
+		return k->next - now < wait ? k->next - now : wait;
 	c = draw(&k->dice, k->rate);
 	k->drawn++;
 	k->hash = hash_of(k->hash, &c);
 	k->next += c.pause_ns;
-	v = look_at(k, c.seat);
-	if (!v ||
-	    !(c.kill && !oracle->seat[c.seat].immortal ? kill_one(k, v, &c)
-						       : stop_one(k, v, &c)))
-		k->tally.void_choices++;
+	hit(k, &c);
 	return 0;
 }
 
