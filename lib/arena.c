@@ -241,7 +241,7 @@ static bool has_living(struct fr_arena *a)
 		uint64_t word = fr__load_relaxed(&a->slots[i].state);
 
 		if (fr__slot_state(word) >= FR__SLOT_JOINING &&
-		    fr__slot_state(word) <= FR__SLOT_RECOVERING &&
+		    fr__slot_state(word) <= FR__SLOT_DEAD &&
 		    !fr__dead(a, i, word))
 			return true;
 	}

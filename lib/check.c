@@ -131,7 +131,7 @@ static bool held(const struct look *l, unsigned slot)
 {
 	return slot < l->a->geo.slots &&
 	       fr__slot_state(l->states[slot]) >= FR__SLOT_JOINING &&
-	       fr__slot_state(l->states[slot]) <= FR__SLOT_RECOVERING;
+	       fr__slot_state(l->states[slot]) <= FR__SLOT_DEAD;
 }
 
 /* Is this the address of who holds its slot now? */
@@ -182,7 +182,7 @@ static void check_state(struct look *l, unsigned i)
 	uint32_t g = fr__slot_generation(l->states[i]);
 	uint32_t who = fr__slot_who(l->states[i]);
 
-	if (state > FR__SLOT_RECOVERING)
+	if (state > FR__SLOT_DEAD)
 		fault(l, "slot %u: state %d is none", i, (int)state);
 	else if (l->dead[i])
 		fault(l, "slot %u, generation %u: its %s (pid %u) is dead: "

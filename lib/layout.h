@@ -99,7 +99,8 @@ enum fr__slot_state {
 	FR__SLOT_JOINING,  /* who: pid */
 	FR__SLOT_JOINED,   /* who: pid */
 	FR__SLOT_LEAVING,  /* who: pid */
-	FR__SLOT_RECOVERING, /* who: pid of the dead, then of who recovers it */
+	FR__SLOT_RECOVERING, /* who: pid of the process that recovers it */
+	FR__SLOT_DEAD,       /* who: pid of the dead, who held or recovered it */
 };
 
 /* Marks: what a process sleeps for. */

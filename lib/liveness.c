@@ -287,8 +287,11 @@ bool fr__dead(struct fr_arena *a, unsigned slot, uint64_t word)
 	bool dead;
 
 	if (fr__slot_state(word) < FR__SLOT_JOINING ||
-	    fr__slot_state(word) > FR__SLOT_RECOVERING)
+	    fr__slot_state(word) > FR__SLOT_DEAD)
 		return false;
+	/* as [PROCESS-3] */
+	if (fr__slot_state(word) == FR__SLOT_DEAD)
+		return fr__load_acquire(&a->slots[slot].state) == word;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	dead = !(*own(a, slot) & UINT64_C(1) << slot % 64) &&
 	       !held_by(a, slot, (pid_t)fr__slot_who(word)) &&

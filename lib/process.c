@@ -7,7 +7,7 @@
  *
  *	FREE(g) -> RESERVED(by, g+1) -> JOINING(pid, g+1) -> JOINED(pid, g+1)
  *	FREE(g) -> JOINING(pid, g+1)			     |
- *	FREE(g+1) <- RECOVERING(pid, g+1) <- death	     |
+ *	FREE(g+1) <- RECOVERING(pid, g+1) <- DEAD(pid, g+1)  |
  *	FREE(g+1) <- LEAVING(pid, g+1) <---------------------+
  *	FREE(g+1) <- RESERVED(by, g+1)	given back
  *

@@ -4,11 +4,11 @@
  * that has waited for it, whoever joins, whoever waits, whoever calls
  * fr_recover(); joined or not.
  *
- *	CAS JOINING, JOINED, LEAVING(dead) -> RECOVERING(dead)
+ *	CAS JOINING, JOINED, LEAVING, RECOVERING -> DEAD
  *					nobody sends to it or finds it any more
  *	take the record lock of its slot: its holder has dropped it, the kernel
  *	  drops ours if we die; who finds it taken leaves the slot to that one
- *	sign the slot; CAS RECOVERING(dead) -> RECOVERING(us)
+ *	sign the slot; CAS DEAD -> RECOVERING(us)
  *	its idle, awake and waiting marks
  *	its claims in all mailboxes -> DEAD	what is behind them flows
  *	its own mailbox: what it had begun to free, and what it had not read
@@ -23,8 +23,7 @@
  * nobody joins in it before it is FREE; and nobody waits for it: a stopped
  * recoverer delays this one slot and nothing else.
  *
- * A death leaves: with the lock taken, a slot whose signature is the recoverer's
- * and whose state names the dead one: dead as before. From the CAS on, RECOVERING
+ * A death leaves: before the second CAS, a slot that is DEAD; from it on, RECOVERING
  * with no lock: the next recoverer does every step again. Each may be repeated,
  * also by half:
  *
@@ -32,8 +31,7 @@
  *	events, cells			dead one; what is done is not found again
  *	cached routes, results told,	done again each time
  *	bells
- *	a task pushed again		its entry is in the ring, or noted: in
- *					taking, or by the cell's moved
+ *	a task pushed again		its entry is in the ring, or noted (taking)
  *	mailbox				as of any dead consumer: fr__ring_mend
  *
  * A closed descriptor in a living recoverer (see liveness.c) does not let a second
@@ -57,8 +55,8 @@ static bool step(struct fr__slot *s, uint64_t from, uint64_t to)
 	return fr__cas_sc(&s->state, &from, to);
 }
 
-/* Is the holder of a slot dead? Then its state says so from here on, whoever comes
- * to recover it, and when. *word: the state. */
+/* Is the holder of a slot dead? Then its state says so from here on, and nobody need
+ * prove it again. *word: the state. */
 static bool is_dead(struct fr_arena *a, unsigned slot, uint64_t *word)
 {
 	uint64_t dead;
@@ -67,7 +65,7 @@ static bool is_dead(struct fr_arena *a, unsigned slot, uint64_t *word)
 	if (fr__slot_state(*word) < FR__SLOT_JOINING ||
 	    !fr__dead(a, slot, *word))
 		return false;
-	dead = fr__slot_word(FR__SLOT_RECOVERING, fr__slot_who(*word),
+	dead = fr__slot_word(FR__SLOT_DEAD, fr__slot_who(*word),
 			     fr__slot_generation(*word));
 	if (dead != *word && !step(&a->slots[slot], *word, dead))
 		return false;

@@ -321,9 +321,10 @@ static const char *process_state(uint64_t word, bool dead)
 		[FR__SLOT_JOINED] = "joined",
 		[FR__SLOT_LEAVING] = "leaving",
 		[FR__SLOT_RECOVERING] = "recovering",
+		[FR__SLOT_DEAD] = "dead",
 	};
 
-	if (fr__slot_state(word) > FR__SLOT_RECOVERING)
+	if (fr__slot_state(word) > FR__SLOT_DEAD)
 		return "damaged";
 	return dead ? "dead" : names[fr__slot_state(word)];
 }
