@@ -2,13 +2,14 @@
 /*
  * Killed at every instruction.
  *
- * For each operation (ops.c), in each state of its ring: a victim runs it once,
- * stepped, and every instruction is noted. Then it runs it again and again, each
- * time in an arena of its own, is brought k instructions into it, and killed, and
- * the survivors are tried (survive.c): for every k up to 2,000, and beyond that just
- * before and just after each instruction that stores to the arena and each system
- * call; where one of those comes more often by the same calls, its first two, its
- * last two and one drawn at random. Each of these points is visited
+ * For each operation (ops_*.c), in each state of its ring: a victim runs it
+ * once, stepped, and every instruction is noted. Then it runs it again and
+ * again, each time in an arena of its own, is brought k instructions into it,
+ * and killed, and the survivors are tried (survive.c): for every k up to 2,000,
+ * and beyond that just before and just after each instruction that stores to
+ * the arena and each system call; where one of those comes more often by the
+ * same calls, its first two, its last two and one drawn at random. Each of
+ * these points is visited
  *
  *	kill	and a survivor calls fr_recover() at once, as a supervisor does: all
  *		that is owed to those who slept before is there without any traffic,
@@ -26,13 +27,13 @@
  *
  *	crash [-o OPERATION] [-s STATE] [-k KIND K [L]] [-r SEED] [-j JOBS] [-v] [-p] [-l]
  *
- * does a part of it; K and L may be ranges (100-200), KIND one of the words above. A
- * failure prints the line that repeats it. -v tells every point, -p every store to
- * the arena and system call; -l lists.
+ * does a part of it; K and L may be ranges (100-200), KIND one of the words
+ * above. A failure prints the line that repeats it. -v tells every point, -p
+ * every store to the arena and system call; -l lists.
  */
 #include "../harness.h"
+#include "choose.h"
 #include "ops.h"
-#include "point.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -45,26 +46,27 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EVERY 2000u       /* instructions: each is a point */
-#define SPARSE 61u        /* of those, which are sliced too */
-#define PLACES_MAX 1000000u
-#define FLIGHT_MAX 96     /* points at a time */
-#define GRID 12u          /* firsts of a pair; twice as many seconds */
-#define TELL_MAX 10       /* failures told in full, of each operation */
-#define STUCK_MAX 3       /* that hang, before an operation is given up */
+#define OPS_MAX	   200
+#define FLIGHT_MAX 96  /* points at a time */
+#define GRID	   12u /* firsts of a pair; twice as many seconds */
+#define TELL_MAX   10  /* failures told in full, of each operation */
+#define STUCK_MAX  3   /* that hang, before an operation is given up */
 
 struct options {
 	const char *op, *state;
-	int kind; /* -1: all */
-	uint32_t k_from, k_to, l_from, l_to;
+	struct wish wish;
 	uint64_t seed;
 	unsigned jobs;
 	bool verbose;
 	bool places; /* tell those that store */
 };
 static struct options options = {
-	.kind = -1, .k_to = UINT32_MAX, .l_to = UINT32_MAX, .seed = 1,
+	.wish = {.kind = -1, .k_to = UINT32_MAX, .l_to = UINT32_MAX},
+	.seed = 1,
 };
+
+static const struct op *ops[OPS_MAX];
+static unsigned op_count;
 
 struct flight {
 	struct world w;
@@ -73,7 +75,7 @@ struct flight {
 	bool parked;
 };
 static struct flight *flights; /* shared with the points */
-static struct trace *trace; /* shared too, like what follows */
+static struct trace *trace;    /* shared too, like what follows */
 static struct trace *seconds_of[GRID];
 static bool *hit; /* the first victim was killed just there */
 
@@ -87,208 +89,10 @@ static unsigned operations;
 static const char *program;
 static unsigned seconds; /* of one point */
 
-static uint64_t draw(void)
-{
-	static uint64_t x;
-
-	/* splitmix64 (Vigna) */
-	uint64_t z = x += UINT64_C(0x9e3779b97f4a7c15) * (options.seed | 1);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-/* ---- which points ---- */
-
-/* Room that is not malloc's: our heap stays as it is from the first fork to the
- * last, and so does the way that a victim takes through it. */
-static void *scratch(size_t count, size_t size)
-{
-	void *at = mmap(NULL, count * size + 1, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (at == MAP_FAILED) {
-		perror("mmap");
-		abort();
-	}
-	return at;
-}
-
-static void scrap(void *at, size_t count, size_t size)
-{
-	munmap(at, count * size + 1);
-}
-
-#define JOBS_MAX (PLACES_MAX * 4)
-
-struct jobs {
-	struct job *at; /* room for JOBS_MAX */
-	unsigned count;
-};
-
-static void add(struct jobs *jobs, enum job_kind kind, uint32_t k, uint32_t l)
-{
-	if (options.kind >= 0 && kind != JOB_TRACE2 &&
-	    (enum job_kind)options.kind != kind)
-		return;
-	if (k < options.k_from || k > options.k_to || l < options.l_from ||
-	    l > options.l_to)
-		return;
-	jobs->at[jobs->count++] = (struct job){.kind = kind, .k = k, .l = l};
-}
-
-struct mark {
-	bool every; /* kill and stop here */
-	bool store; /* just before or just after a store or a system call */
-};
-
-#define WATCHED (PLACE_STORES | PLACE_SYSCALL)
-
-/* Rounds of one place: same rip, same calls. */
-struct round {
-	uint64_t rip;
-	uint32_t path, place;
-};
-
-static int by_round(const struct round *a, const struct round *b)
-{
-	if (a->rip != b->rip)
-		return a->rip < b->rip ? -1 : 1;
-	if (a->path != b->path)
-		return a->path < b->path ? -1 : 1;
-	return a->place < b->place ? -1 : a->place > b->place;
-}
-
-/* By heap: qsort() may call malloc(). */
-static void sift(struct round *r, size_t i, size_t n)
-{
-	struct round moved = r[i];
-	size_t child;
-
-	for (; (child = 2 * i + 1) < n; i = child) {
-		if (child + 1 < n && by_round(&r[child], &r[child + 1]) < 0)
-			child++;
-		if (by_round(&moved, &r[child]) >= 0)
-			break;
-		r[i] = r[child];
-	}
-	r[i] = moved;
-}
-
-static void sort(struct round *r, size_t n)
-{
-	struct round top;
-	size_t i;
-
-	for (i = n / 2; i-- > 0;)
-		sift(r, i, n);
-	while (n > 1) {
-		top = r[0];
-		r[0] = r[--n];
-		r[n] = top;
-		sift(r, 0, n);
-	}
-}
-
-static void mark_store(struct mark *marks, uint32_t place)
-{
-	marks[place].store = marks[place + 1].store = true;
-}
-
-/* The first two, the last two, and one at random of each run of rounds. */
-static void mark_rounds(struct mark *marks, const struct round *r, size_t count)
-{
-	size_t i, j;
-
-	for (i = 0; i < count; i = j) {
-		for (j = i + 1; j < count && r[j].rip == r[i].rip &&
-				r[j].path == r[i].path; j++)
-			;
-		mark_store(marks, r[i].place);
-		mark_store(marks, r[j - 1].place);
-		if (j - i > 2) {
-			mark_store(marks, r[i + 1].place);
-			mark_store(marks, r[j - 2].place);
-			mark_store(marks, r[i + draw() % (j - i)].place);
-		}
-	}
-}
-
-/* Which of a trace's places are points. The last one is behind the operation. */
-static struct mark *choose(const struct trace *t)
-{
-	struct mark *marks = scratch(t->count + 1, sizeof(*marks));
-	struct round *rounds = scratch(t->count + 1, sizeof(*rounds));
-	size_t i, n = 0;
-
-	for (i = 0; i + 1 < t->count; i++) {
-		marks[i].every = i <= EVERY;
-		if (t->at[i].flags & WATCHED)
-			rounds[n++] = (struct round){
-				t->at[i].rip, t->at[i].path, (uint32_t)i};
-	}
-	marks[t->count - 1].every = true;
-	sort(rounds, n);
-	mark_rounds(marks, rounds, n);
-	/* In the first 2,000 all of them. */
-	for (i = 0; i < t->count && i < EVERY; i++)
-		if (t->at[i].flags & WATCHED)
-			mark_store(marks, (uint32_t)i);
-	scrap(rounds, t->count + 1, sizeof(*rounds));
-	return marks;
-}
-
-static void choose_jobs(struct jobs *jobs, const struct trace *t)
-{
-	struct mark *marks = choose(t);
-	uint32_t k;
-
-	for (k = 0; k < t->count; k++) {
-		if (marks[k].store || (marks[k].every && k % SPARSE == 0))
-			add(jobs, JOB_SLICE, k, 0);
-		if (t->at[k].flags & PLACE_SLEEPS)
-			add(jobs, JOB_ASLEEP, k, 0);
-	}
-	/* Not between the last look at victim.unmarked and the mark. */
-	for (k = 0; k < t->count; k++)
-		if ((marks[k].store || marks[k].every) &&
-		    (k + 4 < t->count || k + 1 == t->count))
-			add(jobs, JOB_STOP, k, 0);
-	for (k = 0; k < t->count; k++)
-		if (marks[k].store || marks[k].every)
-			add(jobs, JOB_KILL, k, 0);
-	scrap(marks, t->count + 1, sizeof(*marks));
-}
-
-/* About `want` of the places just behind stores, evenly, and the ends. */
-static unsigned choose_grid(const struct trace *t, uint32_t *places,
-			    unsigned want)
-{
-	struct mark *marks = choose(t);
-	unsigned stores = 0, seen = 0, n = 0;
-	uint32_t k;
-
-	for (k = 0; k < t->count; k++)
-		stores += marks[k].store;
-	places[n++] = 0;
-	for (k = 0; k < t->count; k++) {
-		if (!marks[k].store)
-			continue;
-		if (n < want - 1 && seen * (uint64_t)(want - 2) >=
-					    (uint64_t)(n - 1) * stores)
-			places[n++] = k;
-		seen++;
-	}
-	places[n++] = (uint32_t)t->count - 1;
-	scrap(marks, t->count + 1, sizeof(*marks));
-	return n;
-}
-
-/* ---- telling ---- */
-
 static const struct op *running;
 static enum ring_state running_state;
+
+/* ---- telling ---- */
 
 static struct trace *trace2_of(uint32_t k)
 {
@@ -322,7 +126,8 @@ static void tell_failure(const struct flight *f, const char *why,
 		printf("  at %s\n", text);
 	}
 	if (second) {
-		tell_place(trace2_of(job->k)->at[job->l].rip, text, sizeof(text));
+		tell_place(trace2_of(job->k)->at[job->l].rip, text,
+			   sizeof(text));
 		printf("  and %s\n", text);
 	}
 	printf("  again: %s -r %llu -o '%s'%s%s", program,
@@ -481,7 +286,8 @@ static void run_jobs(struct jobs *jobs, struct tally *tally)
 	while (jobs->count > 0 || in_the_air(true) > 0) {
 		if (tally->stuck >= STUCK_MAX && jobs->count > 0) {
 			printf("crash: %s: too many are stuck, %u points are "
-			       "left out\n", running->name, jobs->count);
+			       "left out\n",
+			       running->name, jobs->count);
 			jobs->count = 0;
 		}
 		while (jobs->count > 0 && in_the_air(false) < options.jobs &&
@@ -496,41 +302,6 @@ static void run_jobs(struct jobs *jobs, struct tally *tally)
 }
 
 /* ---- one operation ---- */
-
-struct counts {
-	unsigned stores, syscalls;
-	unsigned places; /* instructions that store to the arena */
-	unsigned before, behind; /* of those, killed just there */
-};
-
-static struct counts count_trace(const struct trace *t)
-{
-	struct round *r = scratch(t->count + 1, sizeof(*r));
-	struct counts c = {0};
-	size_t i, j, n = 0;
-
-	for (i = 0; i < t->count; i++) {
-		c.syscalls += (t->at[i].flags & PLACE_SYSCALL) != 0;
-		if (t->at[i].flags & PLACE_STORES)
-			r[n++] = (struct round){.rip = t->at[i].rip,
-						.place = (uint32_t)i};
-	}
-	c.stores = (unsigned)n;
-	sort(r, n);
-	for (i = 0; i < n; i = j) {
-		bool before = false, behind = false;
-
-		for (j = i; j < n && r[j].rip == r[i].rip; j++) {
-			before |= hit[r[j].place];
-			behind |= hit[r[j].place + 1];
-		}
-		c.places++;
-		c.before += before;
-		c.behind += behind;
-	}
-	scrap(r, t->count + 1, sizeof(*r));
-	return c;
-}
 
 static void tell_places(const struct trace *t)
 {
@@ -559,7 +330,7 @@ static void do_pairs(struct tally *tally)
 	for (i = 0; i < n; i++) {
 		seconds_of[i]->count = 0;
 		seconds_of[i]->of = firsts[i];
-		add(&jobs, JOB_TRACE2, firsts[i], 0);
+		add_job(&jobs, &options.wish, JOB_TRACE2, firsts[i], 0);
 	}
 	run_jobs(&jobs, tally);
 	for (i = 0; i < n; i++) {
@@ -568,19 +339,22 @@ static void do_pairs(struct tally *tally)
 		trace_plan(seconds_of[i]);
 		m = choose_grid(seconds_of[i], places, GRID * 2);
 		for (j = 0; j < m; j++)
-			add(&jobs, JOB_PAIR, firsts[i], places[j]);
+			add_job(&jobs, &options.wish, JOB_PAIR, firsts[i],
+				places[j]);
 	}
 	run_jobs(&jobs, tally);
 	scrap(jobs.at, JOBS_MAX, sizeof(struct job));
 }
 
-static void tell_op(const struct tally *t, const struct counts *c, int64_t began)
+static void tell_op(const struct tally *t, const struct counts *c,
+		    int64_t began)
 {
 	printf("crash: %-20s %-11s %6zu instructions, %3u stores to the arena by "
 	       "%2u of them, %2u system calls: %4u killed, %4u stopped, %u "
-	       "failures (%.1f s", running->name, ring_state_name(running_state),
-	       trace->count, c->stores, c->places, c->syscalls, t->kills,
-	       t->stops, t->failures, (double)(now_ns() - began) / 1e9);
+	       "failures (%.1f s",
+	       running->name, ring_state_name(running_state), trace->count,
+	       c->stores, c->places, c->syscalls, t->kills, t->stops,
+	       t->failures, (double)(now_ns() - began) / 1e9);
 	if (t->missed)
 		printf(", %u elsewhere", t->missed);
 	if (trace->undecoded)
@@ -599,6 +373,7 @@ static void do_op(const struct op *op, enum ring_state state,
 
 	running = op;
 	running_state = state;
+	choose_seed(options.seed);
 	trace->count = 0;
 	hit = scratch(PLACES_MAX + 1, sizeof(*hit));
 	jobs.at[0].kind = JOB_TRACE;
@@ -610,20 +385,17 @@ static void do_op(const struct op *op, enum ring_state state,
 		if (op->run2)
 			do_pairs(&one);
 		else
-			choose_jobs(&jobs, trace);
+			choose_jobs(&jobs, &options.wish, trace);
 		run_jobs(&jobs, &one);
 	}
 	scrap(jobs.at, JOBS_MAX, sizeof(struct job));
-	counts = count_trace(trace);
+	counts = count_trace(trace, hit);
 	scrap(hit, PLACES_MAX + 1, sizeof(*hit));
-	if (!op->run2 && options.kind < 0 &&
-	    (counts.before < counts.places || counts.behind < counts.places)) {
-		printf("crash: FAILED: %s%s%s: of %u instructions that store, %u "
-		       "were not killed at\n", op->name, state ? ", " : "",
-		       ring_state_name(state), counts.places,
-		       counts.places - (counts.before < counts.behind
-						? counts.before
-						: counts.behind));
+	if (!op->run2 && options.wish.kind < 0 && counts.missed > 0) {
+		printf("crash: FAILED: %s%s%s: at %u instructions that store "
+		       "nobody was killed\n",
+		       op->name, state ? ", " : "", ring_state_name(state),
+		       counts.missed);
 		one.failures++;
 	}
 	tell_op(&one, &counts, began);
@@ -632,6 +404,11 @@ static void do_op(const struct op *op, enum ring_state state,
 	tally->kills += one.kills;
 	tally->stops += one.stops;
 	tally->failures += one.failures;
+}
+
+static bool has_state(const struct op *op, enum ring_state state)
+{
+	return ((op->states ? op->states : IN(RING_ANY)) & IN(state)) != 0;
 }
 
 /* A test: all rows of that name. */
@@ -643,15 +420,12 @@ static void an_operation(void **state)
 
 	for (i = 0; i < op_count; i++)
 		for (s = 0; s < RING_STATES; s++) {
-			unsigned states = ops[i].states ? ops[i].states
-							: IN(RING_ANY);
-
-			if (strcmp(ops[i].name, name) != 0 ||
-			    !(states & IN(s)) ||
+			if (strcmp(ops[i]->name, name) != 0 ||
+			    !has_state(ops[i], (enum ring_state)s) ||
 			    (options.state &&
 			     strcmp(options.state, ring_state_name(s)) != 0))
 				continue;
-			do_op(&ops[i], (enum ring_state)s, &tally);
+			do_op(ops[i], (enum ring_state)s, &tally);
 		}
 	operations++;
 	all.points += tally.points;
@@ -705,9 +479,8 @@ static void list(void)
 
 	for (i = 0; i < op_count; i++)
 		for (s = 0; s < RING_STATES; s++)
-			if ((ops[i].states ? ops[i].states : IN(RING_ANY)) &
-			    IN(s))
-				printf("%s\t%s\n", ops[i].name,
+			if (has_state(ops[i], (enum ring_state)s))
+				printf("%s\t%s\n", ops[i]->name,
 				       ring_state_name((enum ring_state)s));
 	exit(0);
 }
@@ -730,8 +503,8 @@ static void read_options(int argc, char **argv)
 		case 'k':
 			for (i = 0; i < JOB_KINDS; i++)
 				if (strcmp(optarg, job_names[i]) == 0)
-					options.kind = i;
-			if (options.kind < 0)
+					options.wish.kind = i;
+			if (options.wish.kind < 0)
 				usage();
 			break;
 		case 'r':
@@ -754,11 +527,24 @@ static void read_options(int argc, char **argv)
 		}
 	}
 	if (optind < argc)
-		range(argv[optind++], &options.k_from, &options.k_to);
+		range(argv[optind++], &options.wish.k_from, &options.wish.k_to);
 	if (optind < argc)
-		range(argv[optind++], &options.l_from, &options.l_to);
+		range(argv[optind++], &options.wish.l_from, &options.wish.l_to);
 	if (optind < argc)
 		usage();
+}
+
+static void gather_ops(void)
+{
+	static const struct op_table *const tables[] = {
+		&arena_ops, &process_ops, &send_ops,  &receive_ops,
+		&task_ops,  &event_ops,	  &sleep_ops, &recover_ops,
+	};
+	unsigned i, k;
+
+	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+		for (k = 0; k < tables[i]->count && op_count < OPS_MAX; k++)
+			ops[op_count++] = &tables[i]->rows[k];
 }
 
 /* May we trace a child? */
@@ -785,18 +571,19 @@ static unsigned list_tests(struct CMUnitTest *tests)
 	unsigned i, k, n = 0;
 
 	for (i = 0; i < op_count; i++) {
-		if (options.op && strcmp(options.op, ops[i].name) != 0)
+		if (options.op && strcmp(options.op, ops[i]->name) != 0)
 			continue;
-		for (k = 0; k < i && strcmp(ops[k].name, ops[i].name) != 0; k++)
+		for (k = 0; k < i && strcmp(ops[k]->name, ops[i]->name) != 0;
+		     k++)
 			;
 		if (k < i)
 			continue;
 		tests[n++] = (struct CMUnitTest){
-			.name = ops[i].name,
+			.name = ops[i]->name,
 			.test_func = an_operation,
 			.setup_func = test_setup,
 			.teardown_func = test_teardown,
-			.initial_state = (void *)(uintptr_t)ops[i].name,
+			.initial_state = (void *)(uintptr_t)ops[i]->name,
 		};
 	}
 	return n;
@@ -805,11 +592,12 @@ static unsigned list_tests(struct CMUnitTest *tests)
 int main(int argc, char **argv)
 {
 	const char *text = getenv("FR_TEST_TIMEOUT");
-	struct CMUnitTest tests[200];
+	struct CMUnitTest tests[OPS_MAX];
 	sigset_t ended;
 	unsigned i, n;
 	int rc;
 
+	gather_ops();
 	read_options(argc, argv);
 	if (!can_trace()) {
 		printf("skip crash: ptrace is not permitted here\n");

@@ -2,13 +2,14 @@
 /*
  * What an instruction is about to store, and where.
  *
- * Read: prefixes (legacy, REX, VEX, EVEX), opcode, ModRM, SIB, displacement. Not
- * read: immediates, so lengths stay unknown. An operand relative to rip is in the
- * program's own image, and one with a segment in thread-local storage: neither is
- * the arena's. Pushes and x87 count as no store: they go to the stack.
+ * Read: prefixes (legacy, REX, VEX, EVEX), opcode, ModRM, SIB, displacement.
+ * Not read: immediates, so lengths stay unknown. An operand relative to rip is
+ * in the program's own image, and one with a segment in thread-local storage:
+ * neither is the arena's. Pushes and x87 count as no store: they go to the
+ * stack.
  *
- * A compare-and-exchange stores even when it fails, as the processor has it. What
- * is missing here would be found by trace.c, which compares the arena too.
+ * A compare-and-exchange stores even when it fails, as the processor has it.
+ * What is missing here would be found by trace.c, which compares the arena too.
  */
 #include "decode.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Just enough of x86-64's instructions to know which of them store; decode.c. */
+/* Just enough of x86-64's instructions to know which of them store; decode.c.
+ * */
 #ifndef FR_TESTS_CRASH_DECODE_H
 #define FR_TESTS_CRASH_DECODE_H
 

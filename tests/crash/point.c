@@ -11,10 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Victims that sleep do so for this time: enough for one that is stepped on its way
- * there, and to look afterwards who else lives. */
+/* Victims that sleep do so for this time: enough for one that is stepped on its
+ * way there, and to look afterwards who else lives. */
 #define LIMIT_NS (300 * MS)
-#define TRIES 4 /* to come by the place, before the point is taken as it is */
+#define TRIES	 4 /* to come by the place, before the point is taken as it is */
 
 const char *const job_names[JOB_KINDS] = {
 	"trace", "kill", "slice", "stop", "asleep", "trace2", "pair",
@@ -35,9 +35,9 @@ static void on_alarm(int sig)
 	for (i = 0; i < w->sleeper_count && n < sizeof(text); i++)
 		n += (size_t)snprintf(
 			text + n, sizeof(text) - n, "; sleeper %u %s", i,
-			w->sleepers[i].ended		      ? "has ended"
+			w->sleepers[i].ended		     ? "has ended"
 			: sleeper_sleeps(w, &w->sleepers[i]) ? "sleeps"
-							      : "runs");
+							     : "runs");
 	GIVE_UP("a survivor is stuck%s", text);
 }
 
@@ -237,14 +237,15 @@ static void count_committed(struct world *w, const bool *killed)
 		sl->expected = 0;
 		for (k = 0; k < VICTIMS; k++) {
 			sent = w->victims[k].committed;
-			n = !killed[k] ? sent
-				       : committed_in(w->arena,
-						      (uint32_t)sl->addr.id,
-						      (uint32_t)w->victims[k]
-							      .addr.id);
+			n = !killed[k]
+				    ? sent
+				    : committed_in(
+					      w->arena, (uint32_t)sl->addr.id,
+					      (uint32_t)w->victims[k].addr.id);
 			if (n != sent && n != sent + w->op->sends)
 				GIVE_UP("%u messages of a victim are there, "
-					"after %u", n, sent);
+					"after %u",
+					n, sent);
 			sl->expected += n;
 		}
 	}
@@ -374,6 +375,8 @@ static void do_stop(struct world *w, const struct job *job,
 		use_name(w);
 	else
 		others_go_on(w);
+	if (w->op->meanwhile)
+		w->op->meanwhile(w);
 	kill(v->pid, SIGCONT);
 	let_end(w, v);
 	count_committed(w, killed);

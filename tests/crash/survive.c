@@ -2,10 +2,10 @@
 /*
  * What the survivors must still be able to do, and what must not be left.
  *
- * What a victim had committed is read from the ring, where it died: a record that
- * is READY, or that its receiver has marked since, must be received, once; one that
- * is not must never be. (Sleepers hold all that they receive until they are told to
- * release it, so that nothing is freed before it is counted.)
+ * What a victim had committed is read from the ring, where it died: a record
+ * that is READY, or that its receiver has marked since, must be received, once;
+ * one that is not must never be. (Sleepers hold all that they receive until
+ * they are told to release it, so that nothing is freed before it is counted.)
  */
 #include "world.h"
 
@@ -21,7 +21,8 @@
 
 /* ---- looking ---- */
 
-unsigned committed_in(const struct fr_arena *a, unsigned mailbox, unsigned owner)
+unsigned committed_in(const struct fr_arena *a, unsigned mailbox,
+		      unsigned owner)
 {
 	struct fr__ring ring;
 	uint64_t p, head, plain;
@@ -32,7 +33,8 @@ unsigned committed_in(const struct fr_arena *a, unsigned mailbox, unsigned owner
 	head = __atomic_load_n(&ring.ctl->head.raw, __ATOMIC_ACQUIRE);
 	for (p = head; p - head <= ring.mask; p += units) {
 		plain = __atomic_load_n(&fr__ring_at(&ring, p)->tag.raw,
-					__ATOMIC_ACQUIRE) ^ ring.secret;
+					__ATOMIC_ACQUIRE) ^
+			ring.secret;
 		/* layout.h: state (3) | owner (12) | units (17) | lap (32) */
 		state = plain >> 61;
 		units = plain >> 32 & 0x1ffff;
@@ -56,9 +58,8 @@ static void note_fault(void *ctx, const char *fault)
 	struct fault_text *t = ctx;
 
 	if (t->n < sizeof(t->text))
-		t->n += (size_t)snprintf(t->text + t->n,
-					 sizeof(t->text) - t->n, "%s%s",
-					 t->n ? "; " : "", fault);
+		t->n += (size_t)snprintf(t->text + t->n, sizeof(t->text) - t->n,
+					 "%s%s", t->n ? "; " : "", fault);
 }
 
 void check_arena(struct world *w, struct fr_arena *a)
@@ -194,6 +195,8 @@ static void tasks_flow(struct world *w)
 	struct fr_result r;
 
 	MUST_RC(submit_work(w->s, KIND_WORK, 7, NULL), 0);
+	/* If the stopped one was to wake a worker, only a slice does. */
+	advance(&w->parked);
 	if (!workers)
 		while (take_one(w, 0))
 			;
@@ -222,7 +225,8 @@ static void letters_to(struct world *w, struct fr_process *p, uint32_t count)
 
 	for (i = 0, number = 0; i < count; i++) {
 		MUST_RC(send_letter(w->s, fr_self(p), WHO_S, i,
-				    8 + i * 37 % 200, 0), 0);
+				    8 + i * 37 % 200, 0),
+			0);
 		if (i % 8 != 7 && i + 1 < count)
 			continue;
 		for (; number <= i; number++) {
@@ -293,7 +297,8 @@ static void end_mail(struct world *w, struct sleeper *sl)
 	wait_end(w, sl);
 	if (got_of_victims(sl) != sl->expected)
 		GIVE_UP("%u messages of the victims were committed, and %u "
-			"were received", sl->expected, got_of_victims(sl));
+			"were received",
+			sl->expected, got_of_victims(sl));
 	MUST(sl->got[WHO_S2] == w->s2_letters);
 }
 
@@ -383,7 +388,8 @@ static void use_tasks(struct world *w, struct fr_process **p, unsigned count)
 	for (i = 0; i < count; i++) {
 		for (k = 0; k < CELLS; k++)
 			MUST_RC(submit_work(p[i], KIND_WORK, i * CELLS + k,
-					    NULL), 0);
+					    NULL),
+				0);
 		MUST_RC(submit_work(p[i], KIND_WORK, 0, NULL), -EAGAIN);
 	}
 	for (i = 0; i < count * CELLS; i++)

@@ -4,13 +4,14 @@
  *
  * One stop costs some 20 us here, on one CPU with its tracer, so stepping k
  * instructions for every k would take hours. The first run is stepped, and each
- * instruction noted. A later one goes to place k by hops: a breakpoint register on
- * the next place to stop at, or one step. A hop from place j leads to the first
- * place behind j with the same rip; so place k is one hop away from every place
- * since k's rip was last met (not from that one itself, where the breakpoint would
- * be hit at once). trace_plan() finds the cheapest, one or two hops for most. Where
- * a victim stands then is where k single steps would have brought it, as long as it
- * goes the same way; if it never comes by, it runs into the mark.
+ * instruction noted. A later one goes to place k by hops: a breakpoint register
+ * on the next place to stop at, or one step. A hop from place j leads to the
+ * first place behind j with the same rip; so place k is one hop away from every
+ * place since k's rip was last met (not from that one itself, where the
+ * breakpoint would be hit at once). trace_plan() finds the cheapest, one or two
+ * hops for most. Where a victim stands then is where k single steps would have
+ * brought it, as long as it goes the same way; if it never comes by, it runs
+ * into the mark.
  *
  * The victim is a fork of its tracer: its code is read from our own memory.
  */
@@ -23,9 +24,9 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -35,7 +36,7 @@
 #include <unistd.h>
 
 #define RANGES 4
-#define DEPTH 256 /* of calls */
+#define DEPTH  256 /* of calls */
 
 struct range {
 	uint64_t start, end;
@@ -314,7 +315,8 @@ static enum trace_end hop(pid_t pid, uint64_t rip, bool step)
 			if (!resume(pid, PTRACE_SINGLESTEP))
 				return TRACE_ENDED;
 			now = rip_of(pid);
-		} while (now != rip && *(const uint8_t *)(uintptr_t)now != 0xcc);
+		} while (now != rip &&
+			 *(const uint8_t *)(uintptr_t)now != 0xcc);
 	} else if (!resume(pid, PTRACE_CONT)) {
 		return TRACE_ENDED;
 	}
@@ -390,7 +392,8 @@ static void ask_addr2line(const char *file, uint64_t offset, char *text,
 	f = popen(command, "re");
 	if (!f)
 		return;
-	if (fgets(function, sizeof(function), f) && fgets(line, sizeof(line), f)) {
+	if (fgets(function, sizeof(function), f) &&
+	    fgets(line, sizeof(line), f)) {
 		function[strcspn(function, "\n")] = '\0';
 		line[strcspn(line, "\n")] = '\0';
 		slash = strrchr(line, '/');

@@ -55,23 +55,24 @@ int trace_me(void);
 enum trace_end trace_to_mark(pid_t pid);
 
 /*
- * Step to the next mark, and write each place down. The arena is what the process
- * maps of /dev/shm or of a memfd. compare: look for stores that were not decoded;
- * only if nobody else is at work there.
+ * Step to the next mark, and write each place down. The arena is what the
+ * process maps of /dev/shm or of a memfd. compare: look for stores that were
+ * not decoded; only if nobody else is at work there.
  */
 enum trace_end trace_record(pid_t pid, struct trace *t, bool compare);
 
 /* Find the shortest ways to all places. */
 void trace_plan(struct trace *t);
 
-/* Bring a process that stands at the mark to place k, by a breakpoint on the last
- * landmark and by single steps; it has run the k instructions before it. */
+/* Bring a process that stands at the mark to place k, by a breakpoint on the
+ * last landmark and by single steps; it has run the k instructions before it.
+ * */
 enum trace_end trace_go(pid_t pid, const struct trace *t, size_t k);
 
 /* No tracer any more; it gets this signal first. If it stands before a mark, it
- * goes on behind it; one that it meets later would kill it (a handler for SIGTRAP
- * would not do: the kernel takes it away when a step ends while the signal is
- * blocked, as liburcu does). */
+ * goes on behind it; one that it meets later would kill it (a handler for
+ * SIGTRAP would not do: the kernel takes it away when a step ends while the
+ * signal is blocked, as liburcu does). */
 void trace_let_go(pid_t pid, int sig);
 
 /* The system call in which a process sleeps: a futex wait on *word, which was

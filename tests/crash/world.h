@@ -4,9 +4,9 @@
  *
  * The survivor is the process that traces; it is joined as "s" and sees to
  * everything. Sleepers are processes of their own that wait, asleep before the
- * victim's operation begins, for what it was about to do. All of them share this
- * struct; what is in the arena's processes' own memory (fr_process and the like) is
- * used by one of them only.
+ * victim's operation begins, for what it was about to do. All of them share
+ * this struct; what is in the arena's processes' own memory (fr_process and the
+ * like) is used by one of them only.
  */
 #ifndef FR_TESTS_CRASH_WORLD_H
 #define FR_TESTS_CRASH_WORLD_H
@@ -118,6 +118,7 @@ struct sleeper {
 	uint32_t expected; /* of victims, once they are dead */
 	uint32_t released; /* gives back all that it holds, from now on */
 	uint32_t progress;
+	bool frozen;
 	int rc;
 };
 
@@ -185,14 +186,16 @@ bool sleeper_sleeps(const struct world *w, const struct sleeper *sl);
 void wait_until_asleep(struct world *w, const struct sleeper *sl);
 /* It has, and has been waited for. */
 void sleeper_ended(struct world *w, struct sleeper *sl, int status);
-/* Stop all sleepers (or those that run this), let them go on: nobody but the victim
- * is at work then. */
+/* Stop all sleepers (or those that run this), let them go on: nobody but the
+ * victim is at work then. */
 void freeze_sleepers(struct world *w,
 		     int (*run)(struct world *, struct sleeper *));
 void thaw_sleepers(struct world *w);
 /* Let the processor go for a moment, unless something has failed. */
 void breathe(struct world *w);
 
+/* fork(); the child dies with us. */
+pid_t child(void);
 /* Join with the least waiting of its own. */
 struct fr_process *join(struct fr_arena *arena, const char *name);
 

@@ -149,7 +149,7 @@ void harm_once(struct harm *h, struct dice *d, struct damage *ret);
 /* Damages so far by part, of the whole run. */
 void harm_tell(FILE *out);
 
-/* ---- calls.c ---- */
+/* ---- crew.c ---- */
 
 enum role {
 	MEMBER,	 /* joins the arena, calls all but farm and supervisor */

@@ -244,7 +244,8 @@ const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
 	return "exitcode=77:detect_leaks=0:handle_abort=1:handle_sigbus=1:"
-	       "handle_sigill=1:handle_sigfpe=1:detect_stack_use_after_return=0";
+	       "handle_sigill=1:handle_sigfpe=1:"
+	       "detect_stack_use_after_return=0";
 }
 
 const char *__ubsan_default_options(void);

@@ -8,7 +8,8 @@
  * generation in a word of which the fields are known, one more or less, a power
  * of two off, a lap off, nothing, everything, a number that just misses the
  * arena's geometry, a word from elsewhere, two words swapped, an old value come
- * back. Sometimes a whole range: zeroes, ones, noise, a copy of another range.
+ * back. Sometimes a whole range: zeroes, ones, noise, a copy of another range;
+ * or the head of a record or a cell of which all is plausible but the lengths.
  */
 #include "fuzz.h"
 
@@ -530,24 +531,71 @@ static void harm_word(struct harm *h, struct dice *d, enum part part,
 	put(h, to->offset, to->bytes, value);
 }
 
+/* A whole record's head, as from a producer that is out of its mind: units and
+ * length that go together, and lead out of the ring. */
+static void harm_record(const struct harm *h, struct dice *d, struct damage *to)
+{
+	unsigned slot = some_slot(h, d);
+	size_t ctl =
+		offset_of(h, h->a->mailboxes) + slot * h->a->mailbox_stride;
+	uint64_t units = h->a->geo.mailbox_units;
+	uint64_t at = get(h, ctl + offsetof(struct fr__ring_ctl, head), 8) +
+		      pick(d, 6);
+	uint64_t lap = at / units, room = units - at % units;
+	uint64_t n = one_in(d, 2) ? room + pick(d, 3) : 1 + pick(d, 1 << 17);
+	uint64_t len = n * FR__UNIT - pick(d, 64);
+	uint64_t state = 1 + pick(d, 5), owner = some_slot(h, d);
+
+	to->how = "a record of wrong length";
+	to->bytes = sizeof(struct fr__record);
+	to->offset = ctl + sizeof(struct fr__ring_ctl) + at % units * FR__UNIT;
+	to->before = get(h, to->offset, 8);
+	put(h, to->offset + offsetof(struct fr__record, len), 4, len);
+	put(h, to->offset + offsetof(struct fr__record, to_generation), 4,
+	    get(h, offset_of(h, &h->a->slots[slot].state), 8));
+	put(h, to->offset, 8,
+	    (state << 61 | owner << 49 | n << 32 | (uint32_t)lap) ^
+		    h->a->secret);
+}
+
+/* A cell in another state, with lengths beyond its room. */
+static void harm_cell(const struct harm *h, struct dice *d, struct damage *to)
+{
+	uint64_t state = 1 + pick(d, 5), owner = some_slot(h, d), word;
+	uint32_t cells = fr__cells(h->a);
+	uint32_t i = pick(d, cells < 24 ? cells : 24);
+
+	to->how = "a cell of wrong length";
+	to->bytes = sizeof(struct fr__cell);
+	to->offset = offset_of(h, h->a->cells) + i * h->a->cell_bytes;
+	to->before = word = get(h, to->offset, 8);
+	put(h, to->offset + offsetof(struct fr__cell, arg_len), 4, roll(d));
+	put(h, to->offset + offsetof(struct fr__cell, result_len), 4, roll(d));
+	if (one_in(d, 2))
+		put(h, to->offset, 8,
+		    (word & ~UINT64_C(0xffffff)) | state << 20 | owner << 8 |
+			    pick(d, 8));
+}
+
 void harm_once(struct harm *h, struct dice *d, struct damage *ret)
 {
 	enum part part = some_part(d);
+	unsigned kind = pick(d, 12);
 
 	told[part]++;
 	*ret = (struct damage){
 		.part = parts[part].name,
 		.offset = place_in(h, d, part).offset,
 	};
-	switch (pick(d, 16)) {
-	case 0:
+	if (kind == 0)
 		harm_range(h, d, ret);
-		break;
-	case 1:
+	else if (kind == 1)
 		harm_bytes(h, d, ret);
-		break;
-	default:
+	else if (kind == 2 && (part == MAIL_UNITS || part == MAIL_CTL))
+		harm_record(h, d, ret);
+	else if (kind == 2 && part == CELLS)
+		harm_cell(h, d, ret);
+	else
 		harm_word(h, d, part, ret);
-	}
 	ret->after = get(h, ret->offset & ~(size_t)7, 8);
 }
