@@ -302,7 +302,9 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	if (rc == 0)
 		rc = yield(b, w);
 	if (rc == 0) {
-		look_at(b, w);
+		/* Who waits for room sleeps but a millisecond first. */
+		if (!(w->marks & FR__MARK_ROOM))
+			look_at(b, w);
 		fr__bell_tick(b, 16);
 	}
 	while (rc == 0) {
