@@ -136,7 +136,10 @@ struct fr__slot {
 	/* W: owner. Slot + 1 of the mailbox in which it waits for room; 0: of
 	 * several. R: who wakes it. */
 	struct fr__a32 room_of;
-	char pad2[64 - 12];
+	/* W: owner, once it has taken a task: its generation. R: supervisors,
+	 * after its end. */
+	struct fr__a32 took;
+	char pad2[64 - 16];
 	/* Line 3: W: owner; "" when it joins. R: who reports its end. */
 	struct fr__a64 last_words[FR__WORDS_BYTES / 8];
 };

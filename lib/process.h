@@ -37,6 +37,7 @@ struct fr_process {
 	struct fr__a32 next_look; /* slot to look at next, see recover.c */
 	/* Tasks, worker's side: one thread at a time. */
 	uint32_t in_hand; /* cell + 1; 0: none */
+	bool took;        /* any so far */
 	uint64_t in_hand_state;
 	/* Tasks, submitter's side: any thread. Bits of own cells: free to
 	 * fill; finished and not collected yet. */

@@ -350,10 +350,14 @@ static void report(struct fr_supervisor *s, const struct fr_end *e)
 		fr__report(e);
 }
 
+/* Whoever had the slot since, which others may have recovered, says nothing of it
+ * unless it took one, too: then it is given the benefit of the doubt. */
 static bool took_a_task(const struct fr_arena *a, struct fr_addr addr)
 {
-	/* as [TASKRING-7]: its writer is dead */
-	return fr__load_relaxed(&a->slots[fr__addr_slot(addr)].taking) != 0;
+	/* as [TASK-16] */
+	uint32_t took = fr__load_relaxed(&a->slots[fr__addr_slot(addr)].took);
+
+	return took && (int32_t)(took - fr__addr_generation(addr)) >= 0;
 }
 
 /* A child has been waited for. */

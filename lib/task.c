@@ -498,6 +498,11 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 	} while (!fr__entry_counts(a, cell, g) ||
 		 !fr__cell_step(c, word, p->in_hand_state));
 	p->in_hand = cell + 1;
+	if (!p->took) {
+		/* [TASK-16] relaxed: for its parent, which has waited for it. */
+		fr__store_relaxed(&p->slot->took, p->generation);
+		p->took = true;
+	}
 	fr__ring_if_dry(a);
 	*reply = (struct fr_reply){
 		.data = fr__cell_result(a, c),
