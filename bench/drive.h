@@ -225,8 +225,11 @@ static ALWAYS_INLINE int window_done(struct trial *t, struct window *w,
 }
 
 /* What a worker does: check the task's bytes, write as many as its result. */
-static ALWAYS_INLINE int work(const void *arg, void *result, size_t size)
+static ALWAYS_INLINE int work(const struct bench_case *c, const void *arg,
+			      void *result)
 {
+	const size_t size = c->size;
+
 	if (unlikely(!payload_right(arg, size, payload_places(size))))
 		return -EBADMSG;
 	payload_fill(result, size, payload_stamp(arg) ^ RESULT_FLIP);

@@ -15,8 +15,8 @@
  */
 #define _GNU_SOURCE 1
 
-#include "drive.h"
 #include "peers.h"
+#include "queue.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -25,14 +25,16 @@
 #define CHUNK 65536u
 
 struct pipes {
-	int there[2]; /* messages, tasks */
-	int back[2];  /* answers, results */
+	int fd[2][2]; /* of each box */
 };
 
-/* What one process alone reads of a pipe: whole messages, 64 KiB at a time. */
-struct reader {
-	int fd;
-	size_t have; /* bytes */
+/* What a process reads: if it alone reads that pipe, 64 KiB at a time. */
+struct end {
+	const struct pipes *p;
+	int from;
+	size_t size;	   /* of a message */
+	size_t chunk;	   /* bytes to ask for */
+	size_t have, used; /* bytes in buf, of them given out */
 	_Alignas(64) unsigned char buf[CHUNK];
 };
 
@@ -59,12 +61,9 @@ static void close_pipe(struct trial *t)
 {
 	struct pipes *p = t->priv;
 
-	for (unsigned i = 0; i < 2; i++) {
-		if (p->there[i] >= 0)
-			close(p->there[i]);
-		if (p->back[i] >= 0)
-			close(p->back[i]);
-	}
+	for (unsigned i = 0; i < 4; i++)
+		if (p->fd[i / 2][i % 2] >= 0)
+			close(p->fd[i / 2][i % 2]);
 	free(p);
 }
 
@@ -75,222 +74,108 @@ static int open_pipe(struct trial *t)
 
 	if (!p)
 		return -ENOMEM;
-	*p = (struct pipes){{-1, -1}, {-1, -1}};
+	*p = (struct pipes){{{-1, -1}, {-1, -1}}};
 	t->priv = p;
-	if (pipe2(p->there, O_CLOEXEC) < 0 || pipe2(p->back, O_CLOEXEC) < 0)
-		rc = -errno;
-	if (rc == 0 && t->c->workload != RTT) {
-		enlarge(p->there[0]);
-		enlarge(p->back[0]);
+	for (unsigned i = 0; i < boxes_of(t->c) && rc == 0; i++) {
+		if (pipe2(p->fd[i], O_CLOEXEC) < 0)
+			rc = -errno;
+		else if (t->c->workload != RTT)
+			enlarge(p->fd[i][0]);
+		if (rc == 0 && t->c->mode == POLL &&
+		    fcntl(p->fd[i][0], F_SETFL, O_NONBLOCK) < 0)
+			rc = -errno;
 	}
-	if (rc == 0 && t->c->mode == POLL &&
-	    (fcntl(p->there[0], F_SETFL, O_NONBLOCK) < 0 ||
-	     fcntl(p->back[0], F_SETFL, O_NONBLOCK) < 0))
-		rc = -errno;
 	if (rc < 0)
 		close_pipe(t);
 	return rc;
 }
 
-/* One message is one write; a short one cannot be. */
-static inline int put(int fd, const void *buf, size_t size)
+static int attach(struct trial *t, int mine, void **ret)
 {
-	ssize_t n = write(fd, buf, size);
+	static struct end end;
+
+	end.p = t->priv;
+	end.from = mine < 0 ? -1 : end.p->fd[mine][0];
+	end.size = t->c->size;
+	/* A round trip's pipe never holds more than one. */
+	end.chunk = mine >= 0 && box_shape(t->c, (unsigned)mine).readers == 1 &&
+				    t->c->workload != RTT
+			    ? CHUNK
+			    : end.size;
+	*ret = &end;
+	return 0;
+}
+
+/* One message is one write; a short one cannot be. */
+static inline int send_one(void *ctx, unsigned to, const void *buf, size_t size)
+{
+	const struct end *end = ctx;
+	ssize_t n = write(end->p->fd[to][1], buf, size);
 
 	if (unlikely(n != (ssize_t)size))
 		return n < 0 ? -errno : -EIO;
 	return 0;
 }
 
-/* One message is one read, since every write is of one message. */
-static inline int get(int fd, void *buf, size_t size)
+static int fill(struct end *end)
 {
 	ssize_t n;
 
+	end->have -= end->used;
+	if (end->have) /* a part of the next message */
+		memmove(end->buf, end->buf + end->used, end->have);
+	end->used = 0;
 	do
-		n = read(fd, buf, size);
+		n = read(end->from, end->buf + end->have,
+			 end->chunk - end->have);
 	while (n < 0 && errno == EAGAIN);
-	if (unlikely(n != (ssize_t)size))
+	if (n <= 0)
 		return n < 0 ? -errno : -EPIPE;
+	end->have += (size_t)n;
 	return 0;
 }
 
-/* Returns how many bytes of whole messages there are. */
-static inline ssize_t reader_fill(struct reader *r, size_t size)
+static inline int receive(void *ctx, const void **body)
 {
-	ssize_t n = read(r->fd, r->buf + r->have, CHUNK - r->have);
+	struct end *end = ctx;
+	int rc;
 
-	if (n <= 0)
-		return n < 0 ? -errno : -EPIPE;
-	r->have += (size_t)n;
-	return (ssize_t)(r->have - r->have % size);
-}
-
-/* Those bytes have been used; what was read of the next message stays. */
-static inline void reader_used(struct reader *r, size_t used)
-{
-	r->have -= used;
-	if (r->have)
-		memmove(r->buf, r->buf + used, r->have);
-}
-
-/* ---- stream and fan-in ---- */
-
-static inline int send_one(void *ctx, const void *buf, size_t size)
-{
-	const struct pipes *p = ctx;
-
-	return put(p->there[1], buf, size);
-}
-
-static int consume(struct trial *t, struct pipes *p)
-{
-	static struct reader r;
-	struct sink sink;
-	ssize_t end, at;
-	int rc = 0;
-
-	r.fd = p->there[0];
-	sink_open(&sink, t);
-	trial_start(t);
-	while (rc == 0) {
-		end = reader_fill(&r, sink.size);
-		if (end < 0)
-			return (int)end;
-		for (at = 0; at < end && rc == 0; at += (ssize_t)sink.size)
-			rc = sink_take(&sink, r.buf + at);
-		reader_used(&r, (size_t)at);
+	while (unlikely(end->have - end->used < end->size)) {
+		rc = fill(end);
+		if (rc < 0)
+			return rc;
 	}
-	return rc < 0 ? rc : 0;
+	*body = end->buf + end->used;
+	return 0;
 }
 
-/* ---- round trip ---- */
+/* What has been read already. */
+static inline int receive_more(void *ctx, const void **body)
+{
+	struct end *end = ctx;
 
-struct caller {
-	struct pipes *p;
-	size_t size;
-	_Alignas(64) unsigned char buf[PAYLOAD_MAX];
+	return end->have - end->used < end->size ? -EAGAIN
+						 : receive(ctx, body);
+}
+
+static inline void done(void *ctx)
+{
+	struct end *end = ctx;
+
+	end->used += end->size;
+}
+
+static const struct queue_ops ops = {
+	.attach = attach,
+	.send = send_one,
+	.receive = receive,
+	.try_receive = receive_more,
+	.done = done,
 };
-
-static inline int call(void *ctx, uint64_t seq)
-{
-	struct caller *c = ctx;
-	int rc;
-
-	payload_fill(c->buf, c->size, stamp_make(CLIENT_STAMP, seq));
-	rc = put(c->p->there[1], c->buf, c->size);
-	if (rc == 0)
-		rc = get(c->p->back[0], c->buf, c->size);
-	if (rc == 0)
-		rc = check_message(c->buf, c->size,
-				   stamp_make(SERVER_STAMP, seq));
-	return rc;
-}
-
-static int serve(struct trial *t, struct pipes *p)
-{
-	_Alignas(64) unsigned char buf[PAYLOAD_MAX];
-	const size_t size = t->c->size;
-	uint64_t seq, expected = 0;
-	int rc;
-
-	trial_start(t);
-	do {
-		rc = get(p->there[0], buf, size);
-		if (rc < 0)
-			return rc;
-		seq = stamp_seq(payload_stamp(buf));
-		if (seq != SEQ_END)
-			seq = expected++;
-		rc = check_message(buf, size, stamp_make(CLIENT_STAMP, seq));
-		if (rc < 0)
-			return rc;
-		payload_fill(buf, size, stamp_make(SERVER_STAMP, seq));
-		rc = put(p->back[1], buf, size);
-	} while (rc == 0 && seq != SEQ_END);
-	return rc;
-}
-
-/* ---- farm ---- */
-
-static int farm_work(struct trial *t, struct pipes *p)
-{
-	_Alignas(64) unsigned char arg[PAYLOAD_MAX], result[PAYLOAD_MAX];
-	const size_t size = t->c->size;
-	int rc;
-
-	trial_start(t);
-	for (;;) {
-		rc = get(p->there[0], arg, size);
-		if (rc == 0 && stamp_seq(payload_stamp(arg)) == SEQ_END)
-			return 0;
-		if (rc == 0)
-			rc = work(arg, result, size);
-		if (rc == 0)
-			rc = put(p->back[1], result, size);
-		if (rc < 0)
-			return rc;
-	}
-}
-
-static int farm_main(struct trial *t, struct pipes *p)
-{
-	_Alignas(64) unsigned char arg[PAYLOAD_MAX];
-	const size_t size = t->c->size;
-	const uint64_t places = payload_places(size);
-	static struct reader r;
-	static struct window w;
-	ssize_t end, at;
-	int rc = 0;
-
-	r.fd = p->back[0];
-	window_open(&w);
-	trial_start(t);
-	for (;;) {
-		while (w.free && !trial_stopped(t) && rc == 0) {
-			payload_fill(arg, size, window_next(&w));
-			rc = put(p->there[1], arg, size);
-		}
-		if (rc < 0)
-			return rc;
-		if (w.free == FARM_WINDOW)
-			break;
-		end = reader_fill(&r, size);
-		if (end < 0)
-			return (int)end;
-		for (at = 0; at < end && rc == 0; at += (ssize_t)size)
-			rc = window_done(t, &w, r.buf + at, size, places);
-		reader_used(&r, (size_t)at);
-	}
-	payload_fill(arg, size, stamp_make(0, SEQ_END));
-	for (unsigned i = 0; i < t->c->workers && rc == 0; i++)
-		rc = put(p->there[1], arg, size);
-	return rc;
-}
 
 static int run(struct trial *t, enum role role, unsigned index)
 {
-	static struct caller caller;
-	struct pipes *p = t->priv;
-
-	switch (role) {
-	case CONSUMER:
-		return consume(t, p);
-	case PRODUCER:
-		trial_start(t);
-		return drive_producer(t, index, send_one, p);
-	case SERVER:
-		return serve(t, p);
-	case CLIENT:
-		caller = (struct caller){.p = p, .size = t->c->size};
-		trial_start(t);
-		return drive_client(t, call, &caller);
-	case MAIN:
-		return farm_main(t, p);
-	case WORKER:
-		return farm_work(t, p);
-	}
-	return -EINVAL;
+	return queue_run(t, role, index, &ops);
 }
 
 const struct peer peer_pipe = {

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A peer as queues, and what the processes of every workload do over them. A
+ * peer fills in a struct queue_ops, makes it a static const, and hands it to
+ * queue_run(), which is inlined there: no peer pays for calls through pointers
+ * that another does not.
+ *
+ * Boxes. A message is sent to a box and received from one. Box 0 belongs to
+ * member 0: the consumer, the server, a farm's main (results). Box 1 belongs to
+ * the client (answers), or is shared by all workers of a farm (tasks) and by all
+ * consumers of a fan-out. In a mesh each member has the box of its number.
+ * boxes_of() says how many there are, box_shape() how many write to one and read
+ * from it: a peer that has a single-producer and a multi-producer queue takes the
+ * one that its note says, and its can() refuses what that cannot do.
+ *
+ * Waiting. send() and receive() wait, in the case's mode (ADAPTIVE: as the peer
+ * does by default; POLL: no sleep; SLEEP: no spin). What never sleeps may call
+ * cpu_pause(), and where there are more processes than CPUs sched_yield(), if
+ * that is how its manual would have it used.
+ */
+#ifndef BENCH_QUEUE_H
+#define BENCH_QUEUE_H
+
+#include "drive.h"
+
+#define BATCH_MAX 32
+
+/* All but attach, send, receive and done may be NULL; then the peer's can() must
+ * refuse the cases that need them. Each returns 0 (or what it says) or -errno. */
+struct queue_ops {
+	/* In its process, before the trial starts: this process receives from
+	 * box `mine` (or from none: -1). *end is handed to all others. */
+	int (*attach)(struct trial *t, int mine, void **end);
+	/* Copy size bytes in and publish them. Waits for room. */
+	int (*send)(void *end, unsigned to, const void *buf, size_t size);
+	/* As send, but -EAGAIN where it would wait. For MESH. */
+	int (*try_send)(void *end, unsigned to, const void *buf, size_t size);
+	/* The next message from the own box; waits for it. *body, of the
+	 * case's size, may be read until done(). */
+	int (*receive)(void *end, const void **body);
+	/* As receive, but -EAGAIN where it would wait. For FARM, MESH; NULL:
+	 * receive() is used where the logic allows it. */
+	int (*try_receive)(void *end, const void **body);
+	/* What was received last is read (of a batch: all of it). */
+	void (*done)(void *end);
+	/* Publish count (at most BATCH_MAX) messages of size bytes, which lie
+	 * one behind the other in buf, as a batch. Returns how many went, at
+	 * least 1: waits for the first only. For STREAM, BATCHED. */
+	int (*send_batch)(void *end, unsigned to, const void *buf, size_t size,
+			  unsigned count);
+	/* At least one, and up to max that are there. Returns how many. */
+	int (*receive_batch)(void *end, const void **bodies, unsigned max);
+	/* Room for a message of size bytes, in the queue itself; then that it
+	 * is written. For STREAM, IN_PLACE. */
+	int (*claim)(void *end, unsigned to, size_t size, void **body);
+	int (*commit)(void *end);
+	/* Before the process ends; may be NULL. */
+	void (*detach)(void *end);
+};
+
+static inline unsigned boxes_of(const struct bench_case *c)
+{
+	switch (c->workload) {
+	case STREAM:
+	case FANIN:
+		return 1;
+	default:
+		return 2;
+	}
+}
+
+struct shape {
+	unsigned writers, readers;
+};
+
+static inline struct shape box_shape(const struct bench_case *c, unsigned box)
+{
+	switch (c->workload) {
+	case FANIN:
+		return (struct shape){c->producers, 1};
+	case FARM:
+		return box ? (struct shape){1, c->workers}
+			   : (struct shape){c->workers, 1};
+	default:
+		return (struct shape){1, 1};
+	}
+}
+
+/* ---- stream and fan-in ---- */
+
+struct sender {
+	const struct queue_ops *ops;
+	void *end;
+};
+
+static ALWAYS_INLINE int queue_send_one(void *ctx, const void *buf, size_t size)
+{
+	const struct sender *s = ctx;
+
+	return s->ops->send(s->end, 0, buf, size);
+}
+
+static ALWAYS_INLINE int queue_produce(struct trial *t, unsigned index,
+				       const struct queue_ops *ops, void *end)
+{
+	struct sender s = {ops, end};
+
+	return drive_producer(t, index, queue_send_one, &s);
+}
+
+static ALWAYS_INLINE int queue_consume(struct trial *t,
+				       const struct queue_ops *ops, void *end)
+{
+	struct sink sink;
+	const void *body;
+	int rc = 0;
+
+	sink_open(&sink, t);
+	while (rc == 0) {
+		rc = ops->receive(end, &body);
+		if (unlikely(rc < 0))
+			break;
+		rc = sink_take(&sink, body);
+		ops->done(end);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- round trip ---- */
+
+struct caller {
+	const struct queue_ops *ops;
+	void *end;
+	size_t size;
+	_Alignas(64) unsigned char buf[PAYLOAD_MAX];
+};
+
+static ALWAYS_INLINE int queue_call(void *ctx, uint64_t seq)
+{
+	struct caller *c = ctx;
+	const void *body;
+	int rc;
+
+	payload_fill(c->buf, c->size, stamp_make(CLIENT_STAMP, seq));
+	rc = c->ops->send(c->end, 0, c->buf, c->size);
+	if (rc == 0)
+		rc = c->ops->receive(c->end, &body);
+	if (unlikely(rc < 0))
+		return rc;
+	rc = check_message(body, c->size, stamp_make(SERVER_STAMP, seq));
+	c->ops->done(c->end);
+	return rc;
+}
+
+static ALWAYS_INLINE int queue_serve(struct trial *t,
+				     const struct queue_ops *ops, void *end)
+{
+	_Alignas(64) unsigned char buf[PAYLOAD_MAX];
+	const size_t size = t->c->size;
+	uint64_t seq, expected = 0;
+	const void *body;
+	int rc;
+
+	do {
+		rc = ops->receive(end, &body);
+		if (unlikely(rc < 0))
+			return rc;
+		seq = stamp_seq(payload_stamp(body));
+		if (seq != SEQ_END)
+			seq = expected++;
+		rc = check_message(body, size, stamp_make(CLIENT_STAMP, seq));
+		ops->done(end);
+		if (unlikely(rc < 0))
+			return rc;
+		payload_fill(buf, size, stamp_make(SERVER_STAMP, seq));
+		rc = ops->send(end, 1, buf, size);
+	} while (rc == 0 && seq != SEQ_END);
+	return rc;
+}
+
+/* ---- farm ---- */
+
+static ALWAYS_INLINE int queue_work(struct trial *t,
+				    const struct queue_ops *ops, void *end)
+{
+	_Alignas(64) unsigned char result[PAYLOAD_MAX];
+	const size_t size = t->c->size;
+	const void *arg;
+	int rc;
+
+	for (;;) {
+		rc = ops->receive(end, &arg);
+		if (unlikely(rc < 0))
+			return rc;
+		if (unlikely(stamp_seq(payload_stamp(arg)) == SEQ_END)) {
+			ops->done(end);
+			return 0;
+		}
+		rc = work(t->c, arg, result);
+		ops->done(end);
+		if (rc == 0)
+			rc = ops->send(end, 0, result, size);
+		if (unlikely(rc < 0))
+			return rc;
+	}
+}
+
+/*
+ * Give out tasks while the window has room, then take what results there are,
+ * but not to the last: workers shall always find something to do.
+ */
+static ALWAYS_INLINE int queue_main(struct trial *t,
+				    const struct queue_ops *ops, void *end)
+{
+	_Alignas(64) unsigned char arg[PAYLOAD_MAX];
+	const size_t size = t->c->size;
+	const uint64_t places = payload_places(size);
+	static struct window w;
+	const void *body;
+	int rc = 0;
+
+	window_open(&w);
+	for (;;) {
+		while (w.free && !trial_stopped(t) && rc == 0) {
+			payload_fill(arg, size, window_next(&w));
+			rc = ops->send(end, 1, arg, size);
+		}
+		if (rc < 0)
+			return rc;
+		if (w.free == FARM_WINDOW)
+			break;
+		rc = ops->receive(end, &body);
+		while (rc == 0) {
+			rc = window_done(t, &w, body, size, places);
+			ops->done(end);
+			if (rc < 0)
+				return rc;
+			if (!ops->try_receive || w.free >= FARM_WINDOW / 2)
+				break;
+			rc = ops->try_receive(end, &body);
+		}
+		if (rc == -EAGAIN)
+			rc = 0;
+	}
+	payload_fill(arg, size, stamp_make(0, SEQ_END));
+	for (unsigned i = 0; i < t->c->workers && rc == 0; i++)
+		rc = ops->send(end, 1, arg, size);
+	return rc;
+}
+
+/* ---- all of them ---- */
+
+static inline int box_of(enum role role)
+{
+	switch (role) {
+	case PRODUCER:
+		return -1;
+	case CLIENT:
+	case WORKER:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static ALWAYS_INLINE int queue_run(struct trial *t, enum role role,
+				   unsigned index, const struct queue_ops *ops)
+{
+	static struct caller caller;
+	void *end;
+	int rc = ops->attach(t, box_of(role), &end);
+
+	if (rc < 0)
+		return rc;
+	trial_start(t);
+	switch (role) {
+	case CONSUMER:
+		rc = queue_consume(t, ops, end);
+		break;
+	case PRODUCER:
+		rc = queue_produce(t, index, ops, end);
+		break;
+	case SERVER:
+		rc = queue_serve(t, ops, end);
+		break;
+	case CLIENT:
+		caller = (struct caller){ops, end, t->c->size, {0}};
+		rc = drive_client(t, queue_call, &caller);
+		break;
+	case MAIN:
+		rc = queue_main(t, ops, end);
+		break;
+	case WORKER:
+		rc = queue_work(t, ops, end);
+		break;
+	}
+	if (ops->detach)
+		ops->detach(end);
+	return rc;
+}
+
+#endif
