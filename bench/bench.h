@@ -31,12 +31,13 @@
 #define PEERS_MAX 16
 #define METRICS_MAX 3
 #define FARM_WINDOW 256 /* tasks outstanding */
+#define BATCH_MAX   32	/* messages of a batch */
 
 enum workload {
-	STREAM, /* one producer, one consumer, single sends */
-	RTT,    /* a client's message goes to a server and is answered */
-	FANIN,  /* many producers, one consumer */
-	FARM,   /* one gives tasks to many and reads their results */
+	STREAM,	 /* one producer, one consumer */
+	RTT,	 /* a client's message goes to a server and is answered */
+	FANIN,	 /* many producers, one consumer */
+	FARM,	 /* one gives tasks to many and reads their results */
 	RECOVER, /* one is killed, and the others go on */
 	WORKLOADS,
 };
@@ -59,6 +60,14 @@ enum loss {
 	LOSS_CLAIM,
 };
 
+/* How a stream's messages are sent and received. */
+enum style {
+	SINGLE,	  /* one by one, from a buffer */
+	BATCHED,  /* BATCH_MAX at a time on both sides, from a buffer */
+	IN_PLACE, /* one by one, written in the queue itself */
+	STYLES,
+};
+
 struct bench_case {
 	enum workload workload;
 	enum mode mode;
@@ -68,6 +77,7 @@ struct bench_case {
 	unsigned workers; /* of a farm */
 	enum loss loss;	  /* of recover */
 	bool supervised;
+	enum style style; /* of a stream */
 };
 
 enum role { CONSUMER, PRODUCER, SERVER, CLIENT, MAIN, WORKER };
@@ -231,6 +241,7 @@ struct report {
 
 extern const char *const workload_names[WORKLOADS];
 extern const char *const mode_names[];
+extern const char *const style_names[STYLES];
 
 /* A case in words, for a heading: returns text. */
 const char *case_text(const struct bench_case *c, char *text, size_t size);

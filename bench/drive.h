@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the processes of a trial do, whatever the peer: the same loops, filling
- * and checking for all. A peer hands in its way of sending as a function that
- * is inlined here, so that nobody pays for a call that others do not.
+ * What the processes of a trial do, whatever the peer and however its messages
+ * go: the same filling, checking and timing for all. queue.h has the loops.
  *
  * Sequence: each producer counts its messages from 0; the receiver accepts only
  * the next one of each. The last carries SEQ_END; once it has come, as many
@@ -35,28 +34,6 @@ static inline bool trial_stopped(const struct trial *t)
 }
 
 /* ---- stream and fan-in ---- */
-
-typedef int send_fn(void *ctx, const void *buf, size_t size);
-
-/* Send until told to stop, then the last one. */
-static ALWAYS_INLINE int drive_producer(struct trial *t, unsigned who,
-					send_fn *send, void *ctx)
-{
-	_Alignas(64) unsigned char buf[PAYLOAD_MAX];
-	const size_t size = t->c->size;
-	uint64_t seq;
-	int rc;
-
-	for (seq = 0; !trial_stopped(t); seq++) {
-		payload_fill(buf, size, stamp_make(who, seq));
-		rc = send(ctx, buf, size);
-		if (unlikely(rc < 0))
-			return rc;
-	}
-	t->shared->member[who + 1].sent = seq;
-	payload_fill(buf, size, stamp_make(who, SEQ_END));
-	return send(ctx, buf, size);
-}
 
 /* The receiving end: what has come of each producer. */
 struct sink {

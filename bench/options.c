@@ -30,6 +30,7 @@ static const char help[] =
 	"  --peer NAME      only this one (may be repeated)\n"
 	"  --size N         messages of N bytes (may be repeated)\n"
 	"  --mode NAME      round trips: only poll or sleep\n"
+	"  --style NAME     streams: only single, batched or in_place\n"
 	"  --producers N    fan-in from N, 1 to 64\n"
 	"  --workers N      farm of N, 1 to 64\n"
 	"  --rounds N       rounds of each case: 5, or 3 with --quick\n"
@@ -92,7 +93,7 @@ static void choose_peer(struct choice *ch, const char *name)
 
 static void choose_size(struct choice *ch, const char *text)
 {
-	static const char want[] = "give a multiple of 8 from 8 to 4096";
+	static const char want[] = "give a multiple of 8 from 8 to 65536";
 	unsigned size = whole("--size", text, PAYLOAD_MAX, want);
 
 	if (size % 8)
@@ -112,6 +113,17 @@ static void choose_mode(struct choice *ch, const char *name)
 		usage("--mode", name, "give poll or sleep");
 }
 
+static void choose_style(struct choice *ch, const char *name)
+{
+	for (unsigned i = 0; i < STYLES; i++) {
+		if (strcmp(name, style_names[i]) == 0) {
+			ch->style = (int)i;
+			return;
+		}
+	}
+	usage("--style", name, "give single, batched or in_place");
+}
+
 void options_parse(struct choice *ch, int argc, char **argv)
 {
 	static const char procs[] = "give a number from 1 to 64";
@@ -121,6 +133,7 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		{"peer", required_argument, NULL, 'p'},
 		{"size", required_argument, NULL, 's'},
 		{"mode", required_argument, NULL, 'm'},
+		{"style", required_argument, NULL, 'y'},
 		{"producers", required_argument, NULL, 'P'},
 		{"workers", required_argument, NULL, 'W'},
 		{"rounds", required_argument, NULL, 'r'},
@@ -135,7 +148,7 @@ void options_parse(struct choice *ch, int argc, char **argv)
 	};
 	int o;
 
-	*ch = (struct choice){.mode = -1, .watchdog = 20};
+	*ch = (struct choice){.mode = -1, .style = -1, .watchdog = 20};
 	opterr = 0;
 	while ((o = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		switch (o) {
@@ -150,6 +163,9 @@ void options_parse(struct choice *ch, int argc, char **argv)
 			break;
 		case 'm':
 			choose_mode(ch, optarg);
+			break;
+		case 'y':
+			choose_style(ch, optarg);
 			break;
 		case 'P':
 			ch->producers = whole("--producers", optarg, PROCS_MAX,
@@ -209,6 +225,9 @@ static void add(struct cases *cases, const struct choice *ch,
 {
 	if (ch->mode >= 0 && c.workload == RTT && c.mode != (enum mode)ch->mode)
 		return;
+	if (ch->style >= 0 && c.workload == STREAM &&
+	    c.style != (enum style)ch->style)
+		return;
 	if (cases->n < CASES_MAX)
 		cases->c[cases->n++] = c;
 }
@@ -218,7 +237,7 @@ static unsigned sizes_of(const struct choice *ch, enum workload w,
 			 size_t *sizes)
 {
 	static const size_t usual[WORKLOADS][CHOICES_MAX] = {
-		[STREAM] = {8, 64, 256, 1024, 4096},
+		[STREAM] = {8, 64, 256, 1024, 4096, 65536},
 		[RTT] = {8, 40, 64},
 		[FANIN] = {64},
 		[FARM] = {8, 64},
@@ -239,8 +258,10 @@ static unsigned sizes_of(const struct choice *ch, enum workload w,
 static void add_stream(struct cases *cases, const struct choice *ch,
 		       size_t size)
 {
-	add(cases, ch,
-	    (struct bench_case){STREAM, ADAPTIVE, CROSS, size, 1, 0});
+	struct bench_case c = {STREAM, ADAPTIVE, CROSS, size, 1, 0};
+
+	for (c.style = SINGLE; c.style < STYLES; c.style++)
+		add(cases, ch, c);
 }
 
 static void add_rtt(struct cases *cases, const struct choice *ch, size_t size)

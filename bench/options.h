@@ -16,7 +16,7 @@ struct choice {
 	size_t size[CHOICES_MAX];
 	unsigned sizes;
 	unsigned producers, workers; /* 0: the usual ones */
-	int mode;		     /* of round trips; -1: both */
+	int mode, style;	     /* of round trips, of streams; -1: all */
 	unsigned rounds, kills;	     /* 0: the usual number */
 	double seconds, watchdog;
 	bool quick, list;

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define PAYLOAD_MAX 4096 /* PIPE_BUF: a pipe keeps such writes in one piece */
+#define PAYLOAD_MAX  65536
 #define PAYLOAD_STEP UINT64_C(0x9e3779b97f4a7c15)
 #define SEQ_BITS 48
 #define SEQ_END ((UINT64_C(1) << SEQ_BITS) - 1) /* the sender's last one */

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Question: how fast is forkring, used as its headers say?
- * Topology: stream, fan-in: fr_send() of a buffer to the consumer's mailbox,
- * fr_receive() and read in place there; round trip: the same both ways; farm:
- * fr_farm, that is one process that submits, its workers, results as they come.
+ * Topology: a box is a mailbox: fr_send() of a buffer, fr_send_batch(), or
+ * fr_claim() and fr_commit(); fr_receive() or fr_receive_batch(), and read in
+ * place there. Farm: fr_farm, that is one process that submits, its workers,
+ * results as they come.
  * Waiting mode: FR_WAIT_POLL, FR_WAIT_SLEEP, or FR_WAIT_ADAPTIVE, the default.
  * Statistic: drive.h and run.c.
  *
  * Everything at its default size. The arena is nameless and inherited by fork;
- * each process joins on its own. Single sends, single receives: no batches.
+ * each process joins on its own.
  */
-#include "drive.h"
 #include "peers.h"
+#include "queue.h"
 
 #include <forkring.h>
 
@@ -23,10 +24,12 @@
 /* One process of a trial. */
 struct end {
 	struct fr_process *self;
-	struct fr_addr to;
+	const uint64_t *address; /* of each box */
 	struct fr_type type;
 	size_t size;
-	_Alignas(64) unsigned char buf[PAYLOAD_MAX];
+	struct fr_claim claim;
+	struct fr_message m[BATCH_MAX]; /* in hand */
+	unsigned batch;			/* so many, if they came as a batch */
 };
 
 static const enum fr_wait_mode wait_modes[] = {
@@ -34,12 +37,6 @@ static const enum fr_wait_mode wait_modes[] = {
 	[SLEEP] = FR_WAIT_SLEEP,
 	[POLL] = FR_WAIT_POLL,
 };
-
-static bool can(const struct bench_case *c)
-{
-	(void)c;
-	return true;
-}
 
 static int open_arena(struct trial *t)
 {
@@ -61,101 +58,128 @@ static void close_arena(struct trial *t)
 	fr_arena_detach(t->priv);
 }
 
-/* Join, and tell the others the address that `there` will be found at. */
-static int end_join(struct trial *t, struct end *end, uint64_t *there)
+/* ---- boxes ---- */
+
+static int attach(struct trial *t, int mine, void **ret)
 {
 	struct fr_join_opts opts = {.wait = wait_modes[t->c->mode]};
-	int rc = fr_join(t->priv, &opts, &end->self);
+	static struct end end;
+	int rc = fr_join(t->priv, &opts, &end.self);
 
+	if (rc == 0)
+		rc = fr_type_intern(end.self, "bench", (struct fr_type){0},
+				    &end.type);
 	if (rc < 0)
 		return rc;
-	rc = fr_type_intern(end->self, "bench", (struct fr_type){0}, &end->type);
-	if (rc < 0)
-		return rc;
-	end->size = t->c->size;
-	*there = fr_self(end->self).id;
-	trial_start(t);
-	end->to.id = t->shared->address[0];
+	end.address = t->shared->address;
+	end.size = t->c->size;
+	if (mine >= 0)
+		t->shared->address[mine] = fr_self(end.self).id;
+	*ret = &end;
 	return 0;
 }
 
-/* ---- stream and fan-in ---- */
+static void detach(void *ctx)
+{
+	struct end *end = ctx;
 
-static ALWAYS_INLINE int send_one(void *ctx, const void *buf, size_t size)
+	fr_leave(end->self);
+}
+
+static ALWAYS_INLINE struct fr_addr owner(const struct end *end, unsigned box)
+{
+	return (struct fr_addr){end->address[box]};
+}
+
+static ALWAYS_INLINE int send_one(void *ctx, unsigned to, const void *buf,
+				  size_t size)
 {
 	const struct end *end = ctx;
 
-	return fr_send(end->self, end->to, end->type, buf, size, FR_FOREVER);
+	return fr_send(end->self, owner(end, to), end->type, buf, size,
+		       FR_FOREVER);
 }
 
-static int consume(struct trial *t, struct end *end)
-{
-	struct fr_message m;
-	struct sink sink;
-	int rc = 0;
-
-	sink_open(&sink, t);
-	while (rc == 0) {
-		rc = fr_receive(end->self, FR_FOREVER, &m);
-		if (unlikely(rc < 0))
-			break;
-		rc = likely(m.len == sink.size) ? sink_take(&sink, m.body)
-						: -EBADMSG;
-		fr_release(end->self, &m);
-	}
-	return rc < 0 ? rc : 0;
-}
-
-/* ---- round trip ---- */
-
-static ALWAYS_INLINE int call(void *ctx, uint64_t seq)
+static ALWAYS_INLINE int receive(void *ctx, const void **body)
 {
 	struct end *end = ctx;
-	struct fr_message m;
-	int rc;
+	int rc = fr_receive(end->self, FR_FOREVER, end->m);
 
-	payload_fill(end->buf, end->size, stamp_make(CLIENT_STAMP, seq));
-	rc = send_one(end, end->buf, end->size);
-	if (unlikely(rc < 0))
-		return rc;
-	rc = fr_receive(end->self, FR_FOREVER, &m);
-	if (unlikely(rc < 0))
-		return rc;
-	rc = likely(m.len == end->size)
-		     ? check_message(m.body, m.len,
-				     stamp_make(SERVER_STAMP, seq))
-		     : -EBADMSG;
-	fr_release(end->self, &m);
-	return rc;
+	*body = end->m->body;
+	return likely(rc < 0 || end->m->len == end->size) ? rc : -EBADMSG;
 }
 
-static int serve(struct end *end)
+static ALWAYS_INLINE void done(void *ctx)
 {
-	uint64_t seq, expected = 0;
-	struct fr_message m;
-	int rc;
+	struct end *end = ctx;
 
-	do {
-		rc = fr_receive(end->self, FR_FOREVER, &m);
-		if (unlikely(rc < 0))
-			return rc;
-		if (unlikely(m.len != end->size))
+	if (end->batch)
+		fr_release_batch(end->self, end->m, end->batch);
+	else
+		fr_release(end->self, end->m);
+}
+
+static int send_batch(void *ctx, unsigned to, const void *buf, size_t size,
+		      unsigned count)
+{
+	const struct end *end = ctx;
+	struct fr_part parts[BATCH_MAX];
+
+	for (unsigned i = 0; i < count; i++)
+		parts[i] = (struct fr_part){
+			.type = end->type,
+			.body = (const unsigned char *)buf + i * size,
+			.len = size,
+		};
+	return fr_send_batch(end->self, owner(end, to), parts, count,
+			     FR_FOREVER);
+}
+
+static int receive_batch(void *ctx, const void **bodies, unsigned max)
+{
+	struct end *end = ctx;
+	int n = fr_receive_batch(end->self, FR_FOREVER, end->m, max);
+
+	if (unlikely(n < 0))
+		return n;
+	end->batch = (unsigned)n;
+	for (int i = 0; i < n; i++) {
+		if (unlikely(end->m[i].len != end->size))
 			return -EBADMSG;
-		seq = stamp_seq(payload_stamp(m.body));
-		if (seq != SEQ_END)
-			seq = expected++;
-		rc = check_message(m.body, m.len,
-				   stamp_make(CLIENT_STAMP, seq));
-		end->to = m.from;
-		fr_release(end->self, &m);
-		if (unlikely(rc < 0))
-			return rc;
-		payload_fill(end->buf, end->size,
-			     stamp_make(SERVER_STAMP, seq));
-		rc = send_one(end, end->buf, end->size);
-	} while (rc == 0 && seq != SEQ_END);
+		bodies[i] = end->m[i].body;
+	}
+	return n;
+}
+
+static ALWAYS_INLINE int claim(void *ctx, unsigned to, size_t size, void **body)
+{
+	struct end *end = ctx;
+	int rc = fr_claim(end->self, owner(end, to), end->type, size,
+			  FR_FOREVER, &end->claim);
+
+	*body = end->claim.body;
 	return rc;
 }
+
+static ALWAYS_INLINE int commit(void *ctx)
+{
+	struct end *end = ctx;
+
+	fr_commit(end->self, &end->claim);
+	return 0;
+}
+
+static const struct queue_ops mailboxes = {
+	.attach = attach,
+	.send = send_one,
+	.receive = receive,
+	.done = done,
+	.send_batch = send_batch,
+	.receive_batch = receive_batch,
+	.claim = claim,
+	.commit = commit,
+	.detach = detach,
+};
 
 /* ---- farm ---- */
 
@@ -209,7 +233,7 @@ static int farm_result(struct trial *t, struct window *w,
  */
 static int farm_rounds(struct trial *t, struct fr_farm *farm)
 {
-	_Alignas(64) unsigned char arg[PAYLOAD_MAX];
+	static _Alignas(64) unsigned char arg[PAYLOAD_MAX];
 	const uint64_t places = payload_places(t->c->size);
 	const struct fr_task task = {.arg = arg, .len = t->c->size};
 	static struct window w;
@@ -268,33 +292,20 @@ static int farm_main(struct trial *t)
 	return rc;
 }
 
+static bool can(const struct bench_case *c)
+{
+	return c->workload == FARM || queue_can(c, &mailboxes);
+}
+
 static int run(struct trial *t, enum role role, unsigned index)
 {
-	unsigned member = role == PRODUCER || role == CLIENT ? index + 1 : 0;
-	static struct end end;
-	int rc;
-
-	if (role == MAIN)
-		return farm_main(t);
-	rc = end_join(t, &end, &t->shared->address[member]);
-	if (rc < 0)
-		return rc;
-	if (role == CONSUMER)
-		rc = consume(t, &end);
-	else if (role == PRODUCER)
-		rc = drive_producer(t, index, send_one, &end);
-	else if (role == SERVER)
-		rc = serve(&end);
-	else
-		rc = drive_client(t, call, &end);
-	fr_leave(end.self);
-	return rc;
+	return role == MAIN ? farm_main(t)
+			    : queue_run(t, role, index, &mailboxes);
 }
 
 const struct peer peer_forkring = {
 	.name = "forkring",
-	.note = "everything at its default; single sends from a buffer, read "
-		"in place",
+	.note = "everything at its default; messages read in place",
 	.can = can,
 	.own_workers = true,
 	.open = open_arena,

@@ -7,11 +7,12 @@
  * writes, which never spin.
  * Statistic: drive.h and run.c.
  *
- * Fixed-size messages without a header, one write(2) for each: up to PIPE_BUF
- * bytes it is in one piece, whoever else writes. The pipe is as large as the
- * system lets anyone have it, and whoever alone reads a pipe reads 64 KiB at a
- * time. Workers read one task at a time: more would be taken from the others.
- * A round trip's pipes keep their usual size: a larger one is no faster there.
+ * Fixed-size messages without a header, one write(2) for each or for a batch: up
+ * to PIPE_BUF bytes it is in one piece, whoever else writes; larger ones are for
+ * pipes with one writer and one reader only. The pipe is as large as the system
+ * lets anyone have it, and whoever alone reads a pipe reads 64 KiB at a time.
+ * Workers read one task at a time: more would be taken from the others. A round
+ * trip's pipes keep their usual size: a larger one is no faster there.
  */
 #define _GNU_SOURCE 1
 
@@ -19,6 +20,7 @@
 #include "queue.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -34,15 +36,10 @@ struct end {
 	int from;
 	size_t size;	   /* of a message */
 	size_t chunk;	   /* bytes to ask for */
-	size_t have, used; /* bytes in buf, of them given out */
+	size_t have, used; /* bytes in buf, of them done with */
+	size_t given;	   /* bytes given out to be read */
 	_Alignas(64) unsigned char buf[CHUNK];
 };
-
-static bool can(const struct bench_case *c)
-{
-	(void)c;
-	return true;
-}
 
 static void enlarge(int fd)
 {
@@ -106,15 +103,34 @@ static int attach(struct trial *t, int mine, void **ret)
 	return 0;
 }
 
-/* One message is one write; a short one cannot be. */
+/* All of it; more than PIPE_BUF may take several writes. */
+static inline int write_all(const struct end *end, unsigned to, const void *buf,
+			    size_t size)
+{
+	size_t sent = 0;
+	ssize_t n;
+
+	do {
+		n = write(end->p->fd[to][1], (const char *)buf + sent,
+			  size - sent);
+		if (unlikely(n < 0))
+			return -errno;
+		sent += (size_t)n;
+	} while (unlikely(sent < size));
+	return 0;
+}
+
 static inline int send_one(void *ctx, unsigned to, const void *buf, size_t size)
 {
-	const struct end *end = ctx;
-	ssize_t n = write(end->p->fd[to][1], buf, size);
+	return write_all(ctx, to, buf, size);
+}
 
-	if (unlikely(n != (ssize_t)size))
-		return n < 0 ? -errno : -EIO;
-	return 0;
+static inline int send_batch(void *ctx, unsigned to, const void *buf,
+			     size_t size, unsigned count)
+{
+	int rc = write_all(ctx, to, buf, count * size);
+
+	return rc < 0 ? rc : (int)count;
 }
 
 static int fill(struct end *end)
@@ -146,7 +162,23 @@ static inline int receive(void *ctx, const void **body)
 			return rc;
 	}
 	*body = end->buf + end->used;
+	end->given = end->size;
 	return 0;
+}
+
+static inline int receive_batch(void *ctx, const void **bodies, unsigned max)
+{
+	struct end *end = ctx;
+	int n = 0, rc = receive(end, &bodies[0]);
+
+	if (unlikely(rc < 0))
+		return rc;
+	while (++n < (int)max &&
+	       end->have - end->used - end->given >= end->size) {
+		bodies[n] = end->buf + end->used + end->given;
+		end->given += end->size;
+	}
+	return n;
 }
 
 /* What has been read already. */
@@ -162,7 +194,7 @@ static inline void done(void *ctx)
 {
 	struct end *end = ctx;
 
-	end->used += end->size;
+	end->used += end->given;
 }
 
 static const struct queue_ops ops = {
@@ -171,7 +203,14 @@ static const struct queue_ops ops = {
 	.receive = receive,
 	.try_receive = receive_more,
 	.done = done,
+	.send_batch = send_batch,
+	.receive_batch = receive_batch,
 };
+
+static bool can(const struct bench_case *c)
+{
+	return queue_can(c, &ops) && (c->size <= PIPE_BUF || one_to_one(c));
+}
 
 static int run(struct trial *t, enum role role, unsigned index)
 {

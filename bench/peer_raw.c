@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Question: how fast could a round trip be at all?
- * Topology: client and server, one word each way.
- * Waiting mode: poll: each spins on the line that the other writes; sleep: each
- * sleeps on a futex that the other wakes.
- * Statistic: as of the other peers' round trips (drive.h).
+ * Question: how fast could a round trip, or a stream of large messages, be at
+ * all?
+ * Topology: client and server, one word each way; producer and consumer, blocks
+ * of a message each with a flag.
+ * Waiting mode: poll, streams: each spins on the line that the other writes;
+ * sleep: each sleeps on a futex that the other wakes.
+ * Statistic: as of the other peers (drive.h, run.c).
  *
- * No payload. Two cache lines, one each way, as any queue needs; "raw" spins
+ * Stream: as many blocks as forkring's mailbox has room for such messages, used
+ * in turn. The producer copies a message in, or fills the block itself where the
+ * style is in place, and sets the block's flag; the consumer reads it there in
+ * full and clears the flag. No header, no wake-up, no second producer: what is
+ * left is how fast a message's lines go from one CPU to the other.
+ *
+ * Round trip: no payload. Two cache lines, one each way, as any queue needs; "raw" spins
  * without a pause, as simple benchmarks of this do, "raw-pause" with one, which
  * on some CPUs is faster, since the line is asked for less often while the
  * other side is about to write it. (One line for both ways, with a pause, can
@@ -17,16 +25,21 @@
  * call returns, nobody ever sleeps, and it takes two system calls only. What a
  * trial falls into is chance: see its least and greatest.
  */
-#include "drive.h"
 #include "peers.h"
+#include "queue.h"
 
 #include <linux/futex.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define BLOCKS_BYTES (256u * 1024) /* forkring's mailbox */
+#define BLOCK_MIN    4096u	   /* where blocks are for more than the flag */
+
 static bool can(const struct bench_case *c)
 {
-	return c->workload == RTT;
+	return c->workload == RTT ||
+	       (c->workload == STREAM && c->size >= BLOCK_MIN);
 }
 
 static bool can_pause(const struct bench_case *c)
@@ -44,6 +57,158 @@ static void nothing_to_close(struct trial *t)
 {
 	(void)t;
 }
+
+/* ---- blocks ---- */
+
+struct block {
+	APART word32 full;
+	APART unsigned char body[PAYLOAD_MAX];
+};
+
+struct end {
+	struct block *blocks;
+	unsigned count, at; /* the next one to be used */
+	unsigned batch;	    /* received and not done with */
+};
+
+/* With a header of 24 bytes a message takes so many units of 64. */
+static unsigned blocks_of(const struct trial *t)
+{
+	return BLOCKS_BYTES / ((unsigned)(t->c->size + 24 + 63) / 64 * 64);
+}
+
+static int open_blocks(struct trial *t)
+{
+	t->priv = NULL;
+	if (t->c->workload != STREAM)
+		return 0;
+	t->priv = mmap(NULL, blocks_of(t) * sizeof(struct block),
+		       PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		       0);
+	return t->priv == MAP_FAILED ? -ENOMEM : 0;
+}
+
+static void close_blocks(struct trial *t)
+{
+	if (t->priv)
+		munmap(t->priv, blocks_of(t) * sizeof(struct block));
+}
+
+static int attach(struct trial *t, int mine, void **ret)
+{
+	static struct end end;
+
+	(void)mine;
+	end = (struct end){.blocks = t->priv, .count = blocks_of(t)};
+	*ret = &end;
+	return 0;
+}
+
+static ALWAYS_INLINE struct block *block(const struct end *end, unsigned ahead)
+{
+	unsigned i = end->at + ahead;
+
+	return &end->blocks[i < end->count ? i : i - end->count];
+}
+
+static ALWAYS_INLINE void pass(struct end *end, unsigned count)
+{
+	end->at += count;
+	if (end->at >= end->count)
+		end->at -= end->count;
+}
+
+static ALWAYS_INLINE int claim(void *ctx, unsigned to, size_t size, void **body)
+{
+	struct end *end = ctx;
+	struct block *b = block(end, 0);
+
+	(void)to;
+	(void)size;
+	/* [RAW-1] acquire: cleared -> body written anew. Pairs with [RAW-4]
+	 * done(). Without it: a block changes while it is read. */
+	while (load_acquire(&b->full))
+		cpu_pause();
+	*body = b->body;
+	return 0;
+}
+
+static ALWAYS_INLINE int commit(void *ctx)
+{
+	struct end *end = ctx;
+
+	/* [RAW-2] release: body -> full. Pairs with [RAW-3]. Without it: an old
+	 * body is read. */
+	store_release(&block(end, 0)->full, 1);
+	pass(end, 1);
+	return 0;
+}
+
+static ALWAYS_INLINE int send_block(void *ctx, unsigned to, const void *buf,
+				    size_t size)
+{
+	void *body;
+
+	claim(ctx, to, size, &body);
+	memcpy(body, buf, size);
+	return commit(ctx);
+}
+
+/* Flags are set one by one: the consumer need not wait for the last. */
+static ALWAYS_INLINE int send_blocks(void *ctx, unsigned to, const void *buf,
+				     size_t size, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		send_block(ctx, to, (const unsigned char *)buf + i * size,
+			   size);
+	return (int)count;
+}
+
+static ALWAYS_INLINE int receive_blocks(void *ctx, const void **bodies,
+					unsigned max)
+{
+	struct end *end = ctx;
+	unsigned n = 0;
+
+	/* [RAW-3] acquire: full -> body. Pairs with [RAW-2] commit(). Without
+	 * it: as there. */
+	while (!load_acquire(&block(end, 0)->full))
+		cpu_pause();
+	do
+		bodies[n] = block(end, n)->body;
+	/* as [RAW-3] */
+	while (++n < max && n < end->count &&
+	       load_acquire(&block(end, n)->full));
+	end->batch = n;
+	return (int)n;
+}
+
+static ALWAYS_INLINE int receive_block(void *ctx, const void **body)
+{
+	return receive_blocks(ctx, body, 1) == 1 ? 0 : -EIO;
+}
+
+static ALWAYS_INLINE void done(void *ctx)
+{
+	struct end *end = ctx;
+
+	for (unsigned i = 0; i < end->batch; i++)
+		/* [RAW-4] release: body read -> cleared. Pairs with [RAW-1]
+		 * claim(). Without it: as there. */
+		store_release(&block(end, i)->full, 0);
+	pass(end, end->batch);
+}
+
+static const struct queue_ops blocks = {
+	.attach = attach,
+	.send = send_block,
+	.receive = receive_block,
+	.done = done,
+	.send_batch = send_blocks,
+	.receive_batch = receive_blocks,
+	.claim = claim,
+	.commit = commit,
+};
 
 /* ---- polling ---- */
 
@@ -145,7 +310,8 @@ static int serve_bells(struct trial *t)
 
 static int run(struct trial *t, enum role role, unsigned index)
 {
-	(void)index;
+	if (t->c->workload == STREAM)
+		return queue_run(t, role, index, &blocks);
 	trial_start(t);
 	if (t->c->mode == SLEEP)
 		return role == SERVER ? serve_bells(t)
@@ -164,12 +330,12 @@ static int run_pause(struct trial *t, enum role role, unsigned index)
 
 const struct peer peer_raw = {
 	.name = "raw",
-	.note = "no message: a cache line each way, spinning (poll), or a "
-		"futex (sleep)",
+	.note = "no queue: a cache line each way, spinning (poll), or a futex "
+		"(sleep); blocks with a flag each (stream)",
 	.can = can,
-	.open = nothing_to_open,
+	.open = open_blocks,
 	.run = run,
-	.close = nothing_to_close,
+	.close = close_blocks,
 };
 
 const struct peer peer_raw_pause = {

@@ -23,10 +23,8 @@
 
 #include "drive.h"
 
-#define BATCH_MAX 32
-
 /* All but attach, send, receive and done may be NULL; then the peer's can() must
- * refuse the cases that need them. Each returns 0 (or what it says) or -errno. */
+ * refuse the cases that need them: queue_can(). Each returns 0 (or what it says) or -errno. */
 struct queue_ops {
 	/* In its process, before the trial starts: this process receives from
 	 * box `mine` (or from none: -1). *end is handed to all others. */
@@ -86,26 +84,98 @@ static inline struct shape box_shape(const struct bench_case *c, unsigned box)
 	}
 }
 
-/* ---- stream and fan-in ---- */
-
-struct sender {
-	const struct queue_ops *ops;
-	void *end;
-};
-
-static ALWAYS_INLINE int queue_send_one(void *ctx, const void *buf, size_t size)
+/* Every box has one who writes to it and one who reads from it. */
+static inline bool one_to_one(const struct bench_case *c)
 {
-	const struct sender *s = ctx;
+	struct shape s;
 
-	return s->ops->send(s->end, 0, buf, size);
+	for (unsigned i = 0; i < boxes_of(c); i++) {
+		s = box_shape(c, i);
+		if (s.writers > 1 || s.readers > 1)
+			return false;
+	}
+	return true;
 }
 
-static ALWAYS_INLINE int queue_produce(struct trial *t, unsigned index,
-				       const struct queue_ops *ops, void *end)
+/* Has it what the case needs? For can(). */
+static inline bool queue_can(const struct bench_case *c,
+			     const struct queue_ops *ops)
 {
-	struct sender s = {ops, end};
+	if (c->style == BATCHED)
+		return ops->send_batch && ops->receive_batch;
+	if (c->style == IN_PLACE)
+		return ops->claim && ops->commit;
+	return true;
+}
 
-	return drive_producer(t, index, queue_send_one, &s);
+/* ---- stream and fan-in ---- */
+
+/* One message from a buffer or, without one, in place. */
+static ALWAYS_INLINE int queue_put(const struct queue_ops *ops, void *end,
+				   void *buf, size_t size, uint64_t stamp)
+{
+	void *body = buf;
+	int rc = buf ? 0 : ops->claim(end, 0, size, &body);
+
+	if (unlikely(rc < 0))
+		return rc;
+	payload_fill(body, size, stamp);
+	return buf ? ops->send(end, 0, buf, size) : ops->commit(end);
+}
+
+/* Send until told to stop, then the last one. */
+static ALWAYS_INLINE int queue_produce(struct trial *t, unsigned who,
+				       const struct queue_ops *ops, void *end,
+				       void *buf)
+{
+	const size_t size = t->c->size;
+	uint64_t seq;
+	int rc;
+
+	for (seq = 0; !trial_stopped(t); seq++) {
+		rc = queue_put(ops, end, buf, size, stamp_make(who, seq));
+		if (unlikely(rc < 0))
+			return rc;
+	}
+	t->shared->member[who + 1].sent = seq;
+	return queue_put(ops, end, buf, size, stamp_make(who, SEQ_END));
+}
+
+/* So many messages from the buffer, in as many batches as it takes. */
+static ALWAYS_INLINE int queue_put_batch(const struct queue_ops *ops, void *end,
+					 const unsigned char *buf, size_t size,
+					 unsigned count)
+{
+	int rc;
+
+	for (unsigned i = 0; i < count; i += (unsigned)rc) {
+		rc = ops->send_batch(end, 0, buf + i * size, size, count - i);
+		if (unlikely(rc < 0))
+			return rc;
+	}
+	return 0;
+}
+
+static ALWAYS_INLINE int queue_produce_batches(struct trial *t, unsigned who,
+					       const struct queue_ops *ops,
+					       void *end)
+{
+	static _Alignas(64) unsigned char buf[BATCH_MAX * PAYLOAD_MAX];
+	const size_t size = t->c->size;
+	uint64_t seq;
+	int rc;
+
+	for (seq = 0; !trial_stopped(t); seq += BATCH_MAX) {
+		for (unsigned i = 0; i < BATCH_MAX; i++)
+			payload_fill(buf + i * size, size,
+				     stamp_make(who, seq + i));
+		rc = queue_put_batch(ops, end, buf, size, BATCH_MAX);
+		if (unlikely(rc < 0))
+			return rc;
+	}
+	t->shared->member[who + 1].sent = seq;
+	payload_fill(buf, size, stamp_make(who, SEQ_END));
+	return queue_put_batch(ops, end, buf, size, 1);
 }
 
 static ALWAYS_INLINE int queue_consume(struct trial *t,
@@ -126,13 +196,31 @@ static ALWAYS_INLINE int queue_consume(struct trial *t,
 	return rc < 0 ? rc : 0;
 }
 
+static ALWAYS_INLINE int
+queue_consume_batches(struct trial *t, const struct queue_ops *ops, void *end)
+{
+	const void *body[BATCH_MAX];
+	struct sink sink;
+	int rc = 0, n;
+
+	sink_open(&sink, t);
+	while (rc == 0) {
+		n = ops->receive_batch(end, body, BATCH_MAX);
+		if (unlikely(n < 0))
+			return n;
+		for (int i = 0; i < n && rc == 0; i++)
+			rc = sink_take(&sink, body[i]);
+		ops->done(end);
+	}
+	return rc < 0 ? rc : 0;
+}
+
 /* ---- round trip ---- */
 
 struct caller {
 	const struct queue_ops *ops;
-	void *end;
+	void *end, *buf;
 	size_t size;
-	_Alignas(64) unsigned char buf[PAYLOAD_MAX];
 };
 
 static ALWAYS_INLINE int queue_call(void *ctx, uint64_t seq)
@@ -143,8 +231,9 @@ static ALWAYS_INLINE int queue_call(void *ctx, uint64_t seq)
 
 	payload_fill(c->buf, c->size, stamp_make(CLIENT_STAMP, seq));
 	rc = c->ops->send(c->end, 0, c->buf, c->size);
-	if (rc == 0)
-		rc = c->ops->receive(c->end, &body);
+	if (unlikely(rc < 0))
+		return rc;
+	rc = c->ops->receive(c->end, &body);
 	if (unlikely(rc < 0))
 		return rc;
 	rc = check_message(body, c->size, stamp_make(SERVER_STAMP, seq));
@@ -152,10 +241,9 @@ static ALWAYS_INLINE int queue_call(void *ctx, uint64_t seq)
 	return rc;
 }
 
-static ALWAYS_INLINE int queue_serve(struct trial *t,
-				     const struct queue_ops *ops, void *end)
+static ALWAYS_INLINE int
+queue_serve(struct trial *t, const struct queue_ops *ops, void *end, void *buf)
 {
-	_Alignas(64) unsigned char buf[PAYLOAD_MAX];
 	const size_t size = t->c->size;
 	uint64_t seq, expected = 0;
 	const void *body;
@@ -181,9 +269,9 @@ static ALWAYS_INLINE int queue_serve(struct trial *t,
 /* ---- farm ---- */
 
 static ALWAYS_INLINE int queue_work(struct trial *t,
-				    const struct queue_ops *ops, void *end)
+				    const struct queue_ops *ops, void *end,
+				    void *result)
 {
-	_Alignas(64) unsigned char result[PAYLOAD_MAX];
 	const size_t size = t->c->size;
 	const void *arg;
 	int rc;
@@ -209,10 +297,9 @@ static ALWAYS_INLINE int queue_work(struct trial *t,
  * Give out tasks while the window has room, then take what results there are,
  * but not to the last: workers shall always find something to do.
  */
-static ALWAYS_INLINE int queue_main(struct trial *t,
-				    const struct queue_ops *ops, void *end)
+static ALWAYS_INLINE int
+queue_main(struct trial *t, const struct queue_ops *ops, void *end, void *arg)
 {
-	_Alignas(64) unsigned char arg[PAYLOAD_MAX];
 	const size_t size = t->c->size;
 	const uint64_t places = payload_places(size);
 	static struct window w;
@@ -266,32 +353,40 @@ static inline int box_of(enum role role)
 static ALWAYS_INLINE int queue_run(struct trial *t, enum role role,
 				   unsigned index, const struct queue_ops *ops)
 {
-	static struct caller caller;
+	static _Alignas(64) unsigned char buf[PAYLOAD_MAX];
+	const enum style style = t->c->style;
+	struct caller caller = {.ops = ops, .buf = buf, .size = t->c->size};
 	void *end;
-	int rc = ops->attach(t, box_of(role), &end);
+	int rc = queue_can(t->c, ops) ? ops->attach(t, box_of(role), &end)
+				      : -EOPNOTSUPP;
 
 	if (rc < 0)
 		return rc;
 	trial_start(t);
 	switch (role) {
 	case CONSUMER:
-		rc = queue_consume(t, ops, end);
+		rc = style == BATCHED ? queue_consume_batches(t, ops, end)
+				      : queue_consume(t, ops, end);
 		break;
 	case PRODUCER:
-		rc = queue_produce(t, index, ops, end);
+		rc = style == BATCHED
+			     ? queue_produce_batches(t, index, ops, end)
+		     : style == IN_PLACE
+			     ? queue_produce(t, index, ops, end, NULL)
+			     : queue_produce(t, index, ops, end, buf);
 		break;
 	case SERVER:
-		rc = queue_serve(t, ops, end);
+		rc = queue_serve(t, ops, end, buf);
 		break;
 	case CLIENT:
-		caller = (struct caller){ops, end, t->c->size, {0}};
+		caller.end = end;
 		rc = drive_client(t, queue_call, &caller);
 		break;
 	case MAIN:
-		rc = queue_main(t, ops, end);
+		rc = queue_main(t, ops, end, buf);
 		break;
 	case WORKER:
-		rc = queue_work(t, ops, end);
+		rc = queue_work(t, ops, end, buf);
 		break;
 	}
 	if (ops->detach)

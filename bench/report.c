@@ -25,6 +25,12 @@ const char *const mode_names[] = {
 	[POLL] = "poll",
 };
 
+const char *const style_names[STYLES] = {
+	[SINGLE] = "single",
+	[BATCHED] = "batched",
+	[IN_PLACE] = "in_place",
+};
+
 static const char *const placement_names[] = {
 	[UNPINNED] = "none",
 	[CROSS] = "cross",
@@ -75,6 +81,11 @@ const char *case_text(const struct bench_case *c, char *text, size_t size)
 		[CROSS] = "across two CPUs",
 		[SAME] = "on one CPU",
 	};
+	static const char *const how[STYLES] = {
+		[SINGLE] = "",
+		[BATCHED] = ", batched",
+		[IN_PLACE] = ", in place",
+	};
 	char who[32];
 
 	if (c->workload == RECOVER) {
@@ -90,8 +101,8 @@ const char *case_text(const struct bench_case *c, char *text, size_t size)
 		snprintf(who, sizeof(who), "1 <-> %u workers", c->workers);
 	else
 		snprintf(who, sizeof(who), "%u -> 1", c->producers);
-	snprintf(text, size, "%s, %zu bytes, %s, %s, %s",
-		 workload_names[c->workload], c->size, who,
+	snprintf(text, size, "%s, %zu bytes, %s%s, %s, %s",
+		 workload_names[c->workload], c->size, who, how[c->style],
 		 where[c->placement], mode_names[c->mode]);
 	return text;
 }
@@ -277,6 +288,7 @@ static void json_line(const struct report *report, const struct bench_case *c,
 	json_string(f, "peer", line->peer);
 	json_string(f, "workload", workload_names[c->workload]);
 	json_string(f, "mode", mode_names[c->mode]);
+	json_string(f, "style", style_names[c->style]);
 	fprintf(f, ",\"size\":%zu,\"producers\":%u,\"workers\":%u", c->size,
 		c->producers, c->workers);
 	fprintf(f, ",\"pinned\":%s", c->placement ? "true" : "false");
