@@ -28,7 +28,7 @@
 #define PROCS_MAX 64 /* producers or workers of a case */
 #define MEMBERS_MAX (PROCS_MAX + 1)
 #define ROUNDS_MAX 99
-#define PEERS_MAX 16
+#define PEERS_MAX   32
 #define METRICS_MAX 3
 #define FARM_WINDOW 256 /* tasks outstanding */
 #define BATCH_MAX   32	/* messages of a batch */
@@ -78,6 +78,7 @@ struct bench_case {
 	enum loss loss;	  /* of recover */
 	bool supervised;
 	enum style style; /* of a stream */
+	unsigned task_ns; /* a farm's worker burns for each task */
 };
 
 enum role { CONSUMER, PRODUCER, SERVER, CLIENT, MAIN, WORKER };
@@ -92,6 +93,9 @@ struct member {
 	unsigned index; /* among those of its role */
 	int rc;         /* -errno it ended with */
 	uint64_t sent;  /* a producer's messages, without the last one */
+	/* What it has done or received and checked, where several do.
+	 * W: itself. R: harness. */
+	word64 got;
 };
 
 /* One page run that all processes of a trial share. */
@@ -100,8 +104,9 @@ struct control {
 	APART word32 phase;
 	/* W: every process once it is set up. R: harness. */
 	APART word32 ready;
-	/* Messages (farm: results) that have arrived and are checked, of each
-	 * producer (farm: of all). W: consumer or main. R: harness. */
+	/* Messages (farm: results) that have arrived and are checked where one
+	 * receives all, of each producer (farm: of all). W: consumer or main.
+	 * R: harness. */
 	APART word64 got[PROCS_MAX];
 	/* The first message of every producer has arrived. W: consumer. */
 	APART word32 all_sending;
@@ -129,6 +134,7 @@ struct trial {
 	const struct peer *peer;
 	struct control *shared;
 	void *priv; /* the peer's, made by open() */
+	uint64_t burn_steps; /* of each task of a farm */
 };
 
 struct peer {
@@ -164,6 +170,10 @@ void machine_look(struct machine *ret);
 int machine_pin(int cpu); /* 0 or -errno */
 /* How much of the CPUs' time is used, 0 to 1; looks for a moment. */
 double machine_busy(void);
+/* Keep this CPU busy for so many steps. */
+void burn(uint64_t steps);
+/* Steps a nanosecond where nobody else wants the CPU; looks for a moment. */
+double burn_speed(void);
 
 /* ---- run.c ---- */
 

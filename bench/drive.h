@@ -201,14 +201,17 @@ static ALWAYS_INLINE int window_done(struct trial *t, struct window *w,
 	return 0;
 }
 
-/* What a worker does: check the task's bytes, write as many as its result. */
-static ALWAYS_INLINE int work(const struct bench_case *c, const void *arg,
-			      void *result)
+/* What a worker does: check the task's bytes, burn as long as the task takes,
+ * write as many bytes as its result. */
+static ALWAYS_INLINE int work(const struct bench_case *c, uint64_t burn_steps,
+			      const void *arg, void *result)
 {
 	const size_t size = c->size;
 
 	if (unlikely(!payload_right(arg, size, payload_places(size))))
 		return -EBADMSG;
+	if (burn_steps)
+		burn(burn_steps);
 	payload_fill(result, size, payload_stamp(arg) ^ RESULT_FLIP);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine: its names for the output, and which two CPUs a pinned case uses:
+ * The machine: its names for the output, how fast it burns time, and which two
+ * CPUs a pinned case uses:
  * the first that this process may use, and the next of another core in the same
  * package where there is one (two threads of one core share too much to be a
  * fair place for two processes).
@@ -124,6 +125,35 @@ double machine_busy(void)
 	if (!cpu_times(&idle[1], &all[1]) || all[1] <= all[0])
 		return 0;
 	return 1 - (idle[1] - idle[0]) / (all[1] - all[0]);
+}
+
+/*
+ * Each step waits for the one before: a few cycles, whatever else the CPU could
+ * do meanwhile. No memory, no clock, and one piece of code for all peers.
+ */
+__attribute__((noinline)) void burn(uint64_t steps)
+{
+	uint64_t x = steps;
+
+	for (; steps; steps--) {
+		x = x * 5 + 1;
+		__asm__ __volatile__("" : "+r"(x));
+	}
+}
+
+double burn_speed(void)
+{
+	const uint64_t steps = 100000;
+	uint64_t start, ns, least = UINT64_MAX;
+
+	/* The fastest is the one that nobody interrupted. */
+	for (unsigned i = 0; i < 200; i++) {
+		start = now_ns();
+		burn(steps);
+		ns = now_ns() - start;
+		least = ns < least ? ns : least;
+	}
+	return (double)steps / (double)least;
 }
 
 int machine_pin(int cpu)

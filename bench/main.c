@@ -42,7 +42,7 @@ struct bench {
 	struct report report;
 	struct control *shared;
 	unsigned rounds, kills;
-	double seconds;
+	double seconds, burn_speed;
 	bool trouble;
 };
 
@@ -90,9 +90,13 @@ static void run_case(struct bench *b, const struct bench_case *c)
 	for (unsigned round = 0; round < b->rounds; round++) {
 		for (unsigned i = 0; i < n; i++) {
 			struct series *s = &series[i];
-			struct trial t = {.c = c,
-					  .peer = s->peer,
-					  .shared = b->shared};
+			struct trial t = {
+				.c = c,
+				.peer = s->peer,
+				.shared = b->shared,
+				.burn_steps =
+					(uint64_t)(c->task_ns * b->burn_speed),
+			};
 
 			if (s->outcome == DONE)
 				s->outcome = run_trial(&t, &b->machine, &timing,
@@ -204,6 +208,7 @@ int main(int argc, char **argv)
 	machine_look(&b.machine);
 	b.report.machine = &b.machine;
 	b.report.commit = commit();
+	b.burn_speed = burn_speed();
 	open_json(&b);
 	b.shared = control_map();
 	if (!b.shared) {

@@ -11,6 +11,7 @@
 
 #define EXIT_USAGE 2
 #define KILLS_MAX 100000
+#define TASK_NS_MAX 10000000
 
 static _Noreturn void usage(const char *what, const char *value,
 			    const char *want)
@@ -33,6 +34,7 @@ static const char help[] =
 	"  --style NAME     streams: only single, batched or in_place\n"
 	"  --producers N    fan-in from N, 1 to 64\n"
 	"  --workers N      farm of N, 1 to 64\n"
+	"  --task-ns N      farm: only tasks of N nanoseconds, 0 to 10000000\n"
 	"  --rounds N       rounds of each case: 5, or 3 with --quick\n"
 	"  --kills N        of each case of recover, at least: 500, or 50 with\n"
 	"                   --quick\n"
@@ -55,10 +57,10 @@ static double number(const char *option, const char *text, double min,
 	return v;
 }
 
-static unsigned whole(const char *option, const char *text, unsigned max,
-		      const char *want)
+static unsigned whole(const char *option, const char *text, unsigned min,
+		      unsigned max, const char *want)
 {
-	double v = number(option, text, 1, max, want);
+	double v = number(option, text, min, max, want);
 
 	if (v != (double)(unsigned)v)
 		usage(option, text, want);
@@ -94,7 +96,7 @@ static void choose_peer(struct choice *ch, const char *name)
 static void choose_size(struct choice *ch, const char *text)
 {
 	static const char want[] = "give a multiple of 8 from 8 to 65536";
-	unsigned size = whole("--size", text, PAYLOAD_MAX, want);
+	unsigned size = whole("--size", text, 1, PAYLOAD_MAX, want);
 
 	if (size % 8)
 		usage("--size", text, want);
@@ -136,6 +138,7 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		{"style", required_argument, NULL, 'y'},
 		{"producers", required_argument, NULL, 'P'},
 		{"workers", required_argument, NULL, 'W'},
+		{"task-ns", required_argument, NULL, 'T'},
 		{"rounds", required_argument, NULL, 'r'},
 		{"kills", required_argument, NULL, 'k'},
 		{"seconds", required_argument, NULL, 't'},
@@ -148,7 +151,8 @@ void options_parse(struct choice *ch, int argc, char **argv)
 	};
 	int o;
 
-	*ch = (struct choice){.mode = -1, .style = -1, .watchdog = 20};
+	*ch = (struct choice){
+		.mode = -1, .style = -1, .task_ns = -1, .watchdog = 20};
 	opterr = 0;
 	while ((o = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		switch (o) {
@@ -168,19 +172,24 @@ void options_parse(struct choice *ch, int argc, char **argv)
 			choose_style(ch, optarg);
 			break;
 		case 'P':
-			ch->producers = whole("--producers", optarg, PROCS_MAX,
-					      procs);
+			ch->producers = whole("--producers", optarg, 1,
+					      PROCS_MAX, procs);
 			break;
 		case 'W':
-			ch->workers = whole("--workers", optarg, PROCS_MAX,
-					    procs);
+			ch->workers =
+				whole("--workers", optarg, 1, PROCS_MAX, procs);
+			break;
+		case 'T':
+			ch->task_ns = (int)whole("--task-ns", optarg, 0,
+						 TASK_NS_MAX,
+						 "give 0 to 10000000");
 			break;
 		case 'r':
-			ch->rounds = whole("--rounds", optarg, ROUNDS_MAX,
+			ch->rounds = whole("--rounds", optarg, 1, ROUNDS_MAX,
 					   "give a number from 1 to 99");
 			break;
 		case 'k':
-			ch->kills = whole("--kills", optarg, KILLS_MAX,
+			ch->kills = whole("--kills", optarg, 1, KILLS_MAX,
 					  "give a number from 1 to 100000");
 			break;
 		case 't':
@@ -240,7 +249,7 @@ static unsigned sizes_of(const struct choice *ch, enum workload w,
 		[STREAM] = {8, 64, 256, 1024, 4096, 65536},
 		[RTT] = {8, 40, 64},
 		[FANIN] = {64},
-		[FARM] = {8, 64},
+		[FARM] = {8, 64, 4096},
 		[RECOVER] = {64},
 	};
 	unsigned n = 0;
@@ -273,23 +282,30 @@ static void add_rtt(struct cases *cases, const struct choice *ch, size_t size)
 
 static void add_fanin(struct cases *cases, const struct choice *ch, size_t size)
 {
-	static const unsigned usual[] = {3, 8, 32};
+	static const unsigned usual[] = {2, 3, 8, 32};
 	struct bench_case c = {FANIN, ADAPTIVE, UNPINNED, size, 0, 0};
 
-	for (unsigned i = 0; i < (ch->producers ? 1 : 3); i++) {
+	for (unsigned i = 0; i < (ch->producers ? 1 : 4); i++) {
 		c.producers = ch->producers ? ch->producers : usual[i];
 		add(cases, ch, c);
 	}
 }
 
+/* Tasks that take their time are measured with 64 bytes only. */
 static void add_farm(struct cases *cases, const struct choice *ch, size_t size)
 {
-	static const unsigned usual[] = {2, 4};
+	static const unsigned workers[] = {2, 4, 16};
+	static const unsigned task_ns[] = {0, 1000, 10000, 1000000};
+	const unsigned tasks = ch->task_ns < 0 && size == 64 ? 4 : 1;
 	struct bench_case c = {FARM, ADAPTIVE, UNPINNED, size, 1, 0};
 
-	for (unsigned i = 0; i < (ch->workers ? 1 : 2); i++) {
-		c.workers = ch->workers ? ch->workers : usual[i];
-		add(cases, ch, c);
+	for (unsigned i = 0; i < (ch->workers ? 1 : 3); i++) {
+		c.workers = ch->workers ? ch->workers : workers[i];
+		for (unsigned k = 0; k < tasks; k++) {
+			c.task_ns = ch->task_ns < 0 ? task_ns[k]
+						    : (unsigned)ch->task_ns;
+			add(cases, ch, c);
+		}
 	}
 }
 

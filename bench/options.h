@@ -16,6 +16,7 @@ struct choice {
 	size_t size[CHOICES_MAX];
 	unsigned sizes;
 	unsigned producers, workers; /* 0: the usual ones */
+	int task_ns;		     /* of a farm; -1: the usual ones */
 	int mode, style;	     /* of round trips, of streams; -1: all */
 	unsigned rounds, kills;	     /* 0: the usual number */
 	double seconds, watchdog;

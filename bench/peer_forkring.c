@@ -205,7 +205,7 @@ static int farm_work(void *ctx, const struct fr_task *task,
 	if (unlikely(task->len != t->c->size))
 		return -EBADMSG;
 	reply->len = task->len;
-	return work(t->c, task->arg, reply->data);
+	return work(t->c, t->burn_steps, task->arg, reply->data);
 }
 
 /* A worker that dies spoils the figure, though its task is done again. */

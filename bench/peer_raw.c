@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Question: how fast could a round trip, or a stream of large messages, be at
- * all?
+ * Question: how fast could a round trip, a stream of large messages, or a farm
+ * be at all?
  * Topology: client and server, one word each way; producer and consumer, blocks
- * of a message each with a flag.
+ * of a message each with a flag; a farm's workers, each by itself.
  * Waiting mode: poll, streams: each spins on the line that the other writes;
  * sleep: each sleeps on a futex that the other wakes.
  * Statistic: as of the other peers (drive.h, run.c).
@@ -13,6 +13,9 @@
  * style is in place, and sets the block's flag; the consumer reads it there in
  * full and clears the flag. No header, no wake-up, no second producer: what is
  * left is how fast a message's lines go from one CPU to the other.
+ *
+ * Farm ("no-queue"): each worker fills its tasks itself, does them, and checks
+ * the results. There is no queue, and nobody waits.
  *
  * Round trip: no payload. Two cache lines, one each way, as any queue needs; "raw" spins
  * without a pause, as simple benchmarks of this do, "raw-pause" with one, which
@@ -45,6 +48,11 @@ static bool can(const struct bench_case *c)
 static bool can_pause(const struct bench_case *c)
 {
 	return c->workload == RTT && c->mode == POLL;
+}
+
+static bool can_alone(const struct bench_case *c)
+{
+	return c->workload == FARM;
 }
 
 static int nothing_to_open(struct trial *t)
@@ -308,6 +316,41 @@ static int serve_bells(struct trial *t)
 	return 0;
 }
 
+/* ---- a farm without a queue ---- */
+
+static int work_alone(struct trial *t, unsigned index)
+{
+	static _Alignas(64) unsigned char arg[PAYLOAD_MAX], result[PAYLOAD_MAX];
+	struct member *me = &t->shared->member[index + 1];
+	const size_t size = t->c->size;
+	uint64_t stamp, seq;
+	int rc = 0;
+
+	for (seq = 0; rc == 0 && !trial_stopped(t); seq++) {
+		/* [RAW-5] relaxed: a figure. Pairs with [BENCH-4]
+		 * snapshot(). */
+		store_relaxed(&me->got, seq);
+		stamp = stamp_make(index, seq);
+		payload_fill(arg, size, stamp);
+		rc = work(t->c, t->burn_steps, arg, result);
+		if (rc == 0)
+			rc = check_message(result, size, stamp ^ RESULT_FLIP);
+	}
+	return rc;
+}
+
+static int run_alone(struct trial *t, enum role role, unsigned index)
+{
+	const struct timespec moment = {.tv_nsec = 1000000};
+
+	trial_start(t);
+	if (role == WORKER)
+		return work_alone(t, index);
+	while (!trial_stopped(t))
+		nanosleep(&moment, NULL);
+	return 0;
+}
+
 static int run(struct trial *t, enum role role, unsigned index)
 {
 	if (t->c->workload == STREAM)
@@ -344,5 +387,15 @@ const struct peer peer_raw_pause = {
 	.can = can_pause,
 	.open = nothing_to_open,
 	.run = run_pause,
+	.close = nothing_to_close,
+};
+
+const struct peer peer_no_queue = {
+	.name = "no-queue",
+	.note = "no message: as many plain processes do the same tasks, each by "
+		"itself",
+	.can = can_alone,
+	.open = nothing_to_open,
+	.run = run_alone,
 	.close = nothing_to_close,
 };

@@ -3,9 +3,6 @@
 #include "peers.h"
 
 const struct peer *const peers[] = {
-	&peer_forkring,
-	&peer_pipe,
-	&peer_raw,
-	&peer_raw_pause,
-	NULL,
+	&peer_forkring,	 &peer_pipe,	 &peer_raw,
+	&peer_raw_pause, &peer_no_queue, NULL,
 };

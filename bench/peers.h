@@ -9,5 +9,6 @@ extern const struct peer peer_forkring;
 extern const struct peer peer_pipe;
 extern const struct peer peer_raw;
 extern const struct peer peer_raw_pause;
+extern const struct peer peer_no_queue;
 
 #endif

@@ -284,7 +284,7 @@ static ALWAYS_INLINE int queue_work(struct trial *t,
 			ops->done(end);
 			return 0;
 		}
-		rc = work(t->c, arg, result);
+		rc = work(t->c, t->burn_steps, arg, result);
 		ops->done(end);
 		if (rc == 0)
 			rc = ops->send(end, 0, result, size);

@@ -132,7 +132,7 @@ static int do_task(void *ctx, const struct fr_task *task,
 		hang(g);
 	g->again = (uint32_t)getpid();
 	reply->len = task->len;
-	return work(g->c, task->arg, reply->data);
+	return work(g->c, 0, task->arg, reply->data);
 }
 
 static int do_tasks(struct group *g, struct fr_process *self)

@@ -86,7 +86,7 @@ const char *case_text(const struct bench_case *c, char *text, size_t size)
 		[BATCHED] = ", batched",
 		[IN_PLACE] = ", in place",
 	};
-	char who[32];
+	char who[64], task[32];
 
 	if (c->workload == RECOVER) {
 		snprintf(text, size, "%s, %zu bytes, killed with a %s in hand, "
@@ -95,10 +95,14 @@ const char *case_text(const struct bench_case *c, char *text, size_t size)
 			 loss_names[c->loss], c->supervised ? "with" : "without");
 		return text;
 	}
+	snprintf(task, sizeof(task),
+		 c->task_ns ? "tasks of %g us" : "empty tasks",
+		 c->task_ns / 1e3);
 	if (c->workload == RTT)
 		snprintf(who, sizeof(who), "1 <-> 1");
 	else if (c->workload == FARM)
-		snprintf(who, sizeof(who), "1 <-> %u workers", c->workers);
+		snprintf(who, sizeof(who), "1 <-> %u workers, %s", c->workers,
+			 task);
 	else
 		snprintf(who, sizeof(who), "%u -> 1", c->producers);
 	snprintf(text, size, "%s, %zu bytes, %s%s, %s, %s",
@@ -291,6 +295,7 @@ static void json_line(const struct report *report, const struct bench_case *c,
 	json_string(f, "style", style_names[c->style]);
 	fprintf(f, ",\"size\":%zu,\"producers\":%u,\"workers\":%u", c->size,
 		c->producers, c->workers);
+	fprintf(f, ",\"task_ns\":%u", c->task_ns);
 	fprintf(f, ",\"pinned\":%s", c->placement ? "true" : "false");
 	json_string(f, "placement", placement_names[c->placement]);
 	if (c->workload == RECOVER) {

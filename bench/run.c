@@ -37,7 +37,8 @@ struct run {
 
 struct snapshot {
 	uint64_t at_ns;
-	uint64_t got[PROCS_MAX];
+	uint64_t got[PROCS_MAX]; /* of each producer */
+	uint64_t all;		 /* of them, and by each member */
 };
 
 static const char *const role_names[] = {
@@ -255,15 +256,19 @@ static void set_phase(struct run *r, enum phase phase)
 /* The counts at one moment: looked at again if this process was held up. */
 static void snapshot(const struct run *r, struct snapshot *s)
 {
+	struct control *shared = r->t->shared;
 	uint64_t before, after;
 	int tries = 0;
 
 	do {
 		before = now_ns();
+		s->all = 0;
+		/* [BENCH-4] relaxed: figures, each right by itself. Pairs with
+		 * [BENCH-3], [BENCH-7], [BENCH-8], [RAW-5]. */
 		for (unsigned i = 0; i < PROCS_MAX; i++)
-			/* [BENCH-4] relaxed: figures, each right by itself.
-			 * Pairs with [BENCH-3], [BENCH-7], [BENCH-8]. */
-			s->got[i] = load_relaxed(&r->t->shared->got[i]);
+			s->all += s->got[i] = load_relaxed(&shared->got[i]);
+		for (unsigned i = 0; i < r->count; i++)
+			s->all += load_relaxed(&shared->member[i].got);
 		after = now_ns();
 	} while (after - before > 20000 && ++tries < 20);
 	s->at_ns = before + (after - before) / 2;
@@ -308,16 +313,12 @@ static const char *wedged_where(struct run *r)
 static void sum_up_rate(const struct run *r, const struct snapshot s[2],
 			struct sample *ret)
 {
-	unsigned n = r->t->c->workload == FARM ? 1 : r->t->c->producers;
 	double seconds = (double)(s[1].at_ns - s[0].at_ns) / 1e9;
-	double least = 1, most = 0, total = 0;
+	double total = (double)(s[1].all - s[0].all);
+	double least = 1, most = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		ret->share[i] = (double)(s[1].got[i] - s[0].got[i]);
-		total += ret->share[i];
-	}
-	for (unsigned i = 0; i < n && total > 0; i++) {
-		ret->share[i] /= total;
+	for (unsigned i = 0; i < r->t->c->producers && total > 0; i++) {
+		ret->share[i] = (double)(s[1].got[i] - s[0].got[i]) / total;
 		least = ret->share[i] < least ? ret->share[i] : least;
 		most = ret->share[i] > most ? ret->share[i] : most;
 	}
