@@ -4,7 +4,8 @@
  *
  *	main.c    rounds in turn: A B A B ...; options.c: what was asked for
  *	run.c     one trial: fork, pin, start together, watch, end
- *	drive.h   what the processes of a trial do, the same for every peer
+ *	queue.h   a peer as queues, and what the processes do over them, the
+ *		  same for every peer; drive.h, drive_*.h: the parts of that
  *	recover.c recover_parts.c recover.h	time to recover: without peers
  *	peer_*.c  how messages go from one process to another
  *	stats.c report.c machine.c	figures, table and JSON, the machine
@@ -38,6 +39,8 @@ enum workload {
 	RTT,	 /* a client's message goes to a server and is answered */
 	FANIN,	 /* many producers, one consumer */
 	FARM,	 /* one gives tasks to many and reads their results */
+	FANOUT,	 /* one sends to a queue that many take from */
+	MESH,	 /* each of many sends to all others */
 	RECOVER, /* one is killed, and the others go on */
 	WORKLOADS,
 };
@@ -73,15 +76,15 @@ struct bench_case {
 	enum mode mode;
 	enum placement placement;
 	size_t size; /* bytes of each message, task and result */
-	unsigned producers;
-	unsigned workers; /* of a farm */
+	unsigned producers; /* of a mesh: its nodes */
+	unsigned workers;   /* of a farm; who takes, in a fan-out */
 	enum loss loss;	  /* of recover */
 	bool supervised;
 	enum style style; /* of a stream */
 	unsigned task_ns; /* a farm's worker burns for each task */
 };
 
-enum role { CONSUMER, PRODUCER, SERVER, CLIENT, MAIN, WORKER };
+enum role { CONSUMER, PRODUCER, SERVER, CLIENT, MAIN, WORKER, NODE };
 
 /* What the harness tells the processes; it only ever goes up. */
 enum phase { PHASE_WAIT, PHASE_WARM, PHASE_MEASURE, PHASE_STOP };
@@ -92,7 +95,8 @@ struct member {
 	enum role role;
 	unsigned index; /* among those of its role */
 	int rc;         /* -errno it ended with */
-	uint64_t sent;  /* a producer's messages, without the last one */
+	uint64_t sent;	/* messages, without the last one */
+	uint64_t sum;	/* of a fan-out: of the numbers sent or taken */
 	/* What it has done or received and checked, where several do.
 	 * W: itself. R: harness. */
 	word64 got;

@@ -26,14 +26,14 @@ static const char help[] =
 	"Measure forkring beside others at the same work, in turns.\n"
 	"\n"
 	"  --quick          fewer and shorter rounds: under a minute in all\n"
-	"  --workload NAME  only stream, rtt, fanin, farm or recover (may be\n"
-	"                   repeated)\n"
+	"  --workload NAME  only stream, rtt, fanin, farm, fanout, mesh or\n"
+	"                   recover (may be repeated)\n"
 	"  --peer NAME      only this one (may be repeated)\n"
 	"  --size N         messages of N bytes (may be repeated)\n"
 	"  --mode NAME      round trips: only poll or sleep\n"
 	"  --style NAME     streams: only single, batched or in_place\n"
-	"  --producers N    fan-in from N, 1 to 64\n"
-	"  --workers N      farm of N, 1 to 64\n"
+	"  --producers N    fan-in from N, mesh of N, 1 to 64\n"
+	"  --workers N      farm of N, fan-out to N, 1 to 64\n"
 	"  --task-ns N      farm: only tasks of N nanoseconds, 0 to 10000000\n"
 	"  --rounds N       rounds of each case: 5, or 3 with --quick\n"
 	"  --kills N        of each case of recover, at least: 500, or 50 with\n"
@@ -75,7 +75,7 @@ static void choose_workload(struct choice *ch, const char *name)
 			return;
 		}
 	}
-	usage("--workload", name, "give stream, rtt, fanin, farm or recover");
+	usage("--workload", name, "no such workload; --help shows them");
 }
 
 static void choose_peer(struct choice *ch, const char *name)
@@ -250,6 +250,8 @@ static unsigned sizes_of(const struct choice *ch, enum workload w,
 		[RTT] = {8, 40, 64},
 		[FANIN] = {64},
 		[FARM] = {8, 64, 4096},
+		[FANOUT] = {64},
+		[MESH] = {64},
 		[RECOVER] = {64},
 	};
 	unsigned n = 0;
@@ -309,6 +311,28 @@ static void add_farm(struct cases *cases, const struct choice *ch, size_t size)
 	}
 }
 
+static void add_fanout(struct cases *cases, const struct choice *ch,
+		       size_t size)
+{
+	static const unsigned usual[] = {2, 4, 8};
+	struct bench_case c = {FANOUT, ADAPTIVE, UNPINNED, size, 1, 0};
+
+	for (unsigned i = 0; i < (ch->workers ? 1 : 3); i++) {
+		c.workers = ch->workers ? ch->workers : usual[i];
+		add(cases, ch, c);
+	}
+}
+
+static void add_mesh(struct cases *cases, const struct choice *ch, size_t size)
+{
+	struct bench_case c = {MESH, ADAPTIVE, UNPINNED, size, 8, 0};
+
+	if (ch->producers)
+		c.producers = ch->producers;
+	if (c.producers > 1)
+		add(cases, ch, c);
+}
+
 static void add_recover(struct cases *cases, const struct choice *ch,
 			size_t size)
 {
@@ -327,10 +351,9 @@ void options_cases(struct cases *cases, const struct choice *ch)
 {
 	static void (*const adders[WORKLOADS])(
 		struct cases *, const struct choice *, size_t) = {
-		[STREAM] = add_stream,
-		[RTT] = add_rtt,
-		[FANIN] = add_fanin,
-		[FARM] = add_farm,
+		[STREAM] = add_stream,	 [RTT] = add_rtt,
+		[FANIN] = add_fanin,	 [FARM] = add_farm,
+		[FANOUT] = add_fanout,	 [MESH] = add_mesh,
 		[RECOVER] = add_recover,
 	};
 	size_t sizes[CHOICES_MAX];

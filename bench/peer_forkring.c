@@ -3,7 +3,8 @@
  * Question: how fast is forkring, used as its headers say?
  * Topology: a box is a mailbox: fr_send() of a buffer, fr_send_batch(), or
  * fr_claim() and fr_commit(); fr_receive() or fr_receive_batch(), and read in
- * place there. Farm: fr_farm, that is one process that submits, its workers,
+ * place there. Fan-out: fr_submit(), fr_take(), fr_complete() with an empty
+ * result, which the sender collects when it has no cell left. Farm: fr_farm, that is one process that submits, its workers,
  * results as they come.
  * Waiting mode: FR_WAIT_POLL, FR_WAIT_SLEEP, or FR_WAIT_ADAPTIVE, the default.
  * Statistic: drive.h and run.c.
@@ -30,6 +31,7 @@ struct end {
 	struct fr_claim claim;
 	struct fr_message m[BATCH_MAX]; /* in hand */
 	unsigned batch;			/* so many, if they came as a batch */
+	struct fr_reply reply;		/* of the task in hand */
 };
 
 static const enum fr_wait_mode wait_modes[] = {
@@ -40,13 +42,19 @@ static const enum fr_wait_mode wait_modes[] = {
 
 static int open_arena(struct trial *t)
 {
-	struct fr_arena_opts opts = {.slots = t->c->producers + 1};
+	struct fr_arena_opts opts = {
+		.slots = t->c->producers + t->c->workers + 1,
+	};
 	struct fr_arena *arena;
 	int rc;
 
 	t->priv = NULL;
 	if (t->c->workload == FARM)
 		return 0;
+	if (t->c->workload == FANOUT) {
+		opts.cells = FARM_WINDOW;
+		opts.arg_max = t->c->size;
+	}
 	rc = fr_arena_create(NULL, &opts, &arena);
 	if (rc == 0)
 		t->priv = arena;
@@ -91,22 +99,45 @@ static ALWAYS_INLINE struct fr_addr owner(const struct end *end, unsigned box)
 	return (struct fr_addr){end->address[box]};
 }
 
-static ALWAYS_INLINE int send_one(void *ctx, unsigned to, const void *buf,
-				  size_t size)
+static ALWAYS_INLINE int send_within(void *ctx, unsigned to, const void *buf,
+				     size_t size, int64_t wait_ns)
 {
 	const struct end *end = ctx;
 
 	return fr_send(end->self, owner(end, to), end->type, buf, size,
-		       FR_FOREVER);
+		       wait_ns);
+}
+
+static ALWAYS_INLINE int send_one(void *ctx, unsigned to, const void *buf,
+				  size_t size)
+{
+	return send_within(ctx, to, buf, size, FR_FOREVER);
+}
+
+static ALWAYS_INLINE int try_send(void *ctx, unsigned to, const void *buf,
+				  size_t size)
+{
+	return send_within(ctx, to, buf, size, 0);
+}
+
+static ALWAYS_INLINE int receive_within(void *ctx, const void **body,
+					int64_t wait_ns)
+{
+	struct end *end = ctx;
+	int rc = fr_receive(end->self, wait_ns, end->m);
+
+	*body = end->m->body;
+	return likely(rc < 0 || end->m->len == end->size) ? rc : -EBADMSG;
 }
 
 static ALWAYS_INLINE int receive(void *ctx, const void **body)
 {
-	struct end *end = ctx;
-	int rc = fr_receive(end->self, FR_FOREVER, end->m);
+	return receive_within(ctx, body, FR_FOREVER);
+}
 
-	*body = end->m->body;
-	return likely(rc < 0 || end->m->len == end->size) ? rc : -EBADMSG;
+static ALWAYS_INLINE int try_receive(void *ctx, const void **body)
+{
+	return receive_within(ctx, body, 0);
 }
 
 static ALWAYS_INLINE void done(void *ctx)
@@ -172,13 +203,93 @@ static ALWAYS_INLINE int commit(void *ctx)
 static const struct queue_ops mailboxes = {
 	.attach = attach,
 	.send = send_one,
+	.try_send = try_send,
 	.receive = receive,
+	.try_receive = try_receive,
 	.done = done,
 	.send_batch = send_batch,
 	.receive_batch = receive_batch,
 	.claim = claim,
 	.commit = commit,
 	.detach = detach,
+};
+
+/* ---- the task ring ---- */
+
+static ALWAYS_INLINE int collect_one(struct end *end, int64_t wait_ns)
+{
+	struct fr_result r;
+	int rc = fr_collect(end->self, wait_ns, &r);
+
+	if (rc < 0)
+		return rc;
+	rc = r.status == FR_TASK_DONE ? 0 : -EIO;
+	fr_result_release(end->self, &r);
+	return rc;
+}
+
+/* Wait for one and take what there is, but leave the takers half. */
+static int collect(struct end *end)
+{
+	int rc = collect_one(end, FR_FOREVER);
+
+	while (rc == 0 && fr_outstanding(end->self) > FARM_WINDOW / 2)
+		rc = collect_one(end, 0);
+	return rc == -EAGAIN ? 0 : rc;
+}
+
+static ALWAYS_INLINE int submit(void *ctx, unsigned to, const void *buf,
+				size_t size)
+{
+	const struct fr_task task = {.arg = buf, .len = size};
+	struct end *end = ctx;
+	struct fr_task_id id;
+	int rc;
+
+	(void)to;
+	while ((rc = fr_submit(end->self, &task, &id)) == -EAGAIN) {
+		rc = collect(end);
+		if (unlikely(rc < 0))
+			break;
+	}
+	return rc;
+}
+
+static ALWAYS_INLINE int take(void *ctx, const void **body)
+{
+	struct end *end = ctx;
+	struct fr_task task;
+	int rc = fr_take(end->self, FR_FOREVER, &task, &end->reply);
+
+	if (unlikely(rc < 0))
+		return rc;
+	*body = task.arg;
+	return likely(task.len == end->size) ? 0 : -EBADMSG;
+}
+
+static ALWAYS_INLINE void complete(void *ctx)
+{
+	struct end *end = ctx;
+
+	fr_complete(end->self, 0, &end->reply);
+}
+
+/* All are done by then, but for those in the takers' hands. */
+static void collect_all(void *ctx)
+{
+	struct end *end = ctx;
+
+	while (collect_one(end, FR_FOREVER) == 0)
+		;
+	fr_leave(end->self);
+}
+
+static const struct queue_ops tasks = {
+	.attach = attach,
+	.send = submit,
+	.receive = take,
+	.done = complete,
+	.detach = collect_all,
 };
 
 /* ---- farm ---- */
@@ -299,8 +410,10 @@ static bool can(const struct bench_case *c)
 
 static int run(struct trial *t, enum role role, unsigned index)
 {
-	return role == MAIN ? farm_main(t)
-			    : queue_run(t, role, index, &mailboxes);
+	if (role == MAIN)
+		return farm_main(t);
+	return t->c->workload == FANOUT ? queue_run(t, role, index, &tasks)
+					: queue_run(t, role, index, &mailboxes);
 }
 
 const struct peer peer_forkring = {

@@ -341,7 +341,7 @@ static int work_alone(struct trial *t, unsigned index)
 
 static int run_alone(struct trial *t, enum role role, unsigned index)
 {
-	const struct timespec moment = {.tv_nsec = 1000000};
+	const struct timespec moment = {.tv_nsec = 5000000};
 
 	trial_start(t);
 	if (role == WORKER)

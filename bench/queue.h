@@ -8,7 +8,7 @@
  * Boxes. A message is sent to a box and received from one. Box 0 belongs to
  * member 0: the consumer, the server, a farm's main (results). Box 1 belongs to
  * the client (answers), or is shared by all workers of a farm (tasks) and by all
- * consumers of a fan-out. In a mesh each member has the box of its number.
+ * consumers of a fan-out (which has no use for box 0). In a mesh each member has the box of its number.
  * boxes_of() says how many there are, box_shape() how many write to one and read
  * from it: a peer that has a single-producer and a multi-producer queue takes the
  * one that its note says, and its can() refuses what that cannot do.
@@ -36,8 +36,8 @@ struct queue_ops {
 	/* The next message from the own box; waits for it. *body, of the
 	 * case's size, may be read until done(). */
 	int (*receive)(void *end, const void **body);
-	/* As receive, but -EAGAIN where it would wait. For FARM, MESH; NULL:
-	 * receive() is used where the logic allows it. */
+	/* As receive, but -EAGAIN where it would wait. For MESH; for FARM,
+	 * where it may also be that only a call to the system would tell. */
 	int (*try_receive)(void *end, const void **body);
 	/* What was received last is read (of a batch: all of it). */
 	void (*done)(void *end);
@@ -62,6 +62,8 @@ static inline unsigned boxes_of(const struct bench_case *c)
 	case STREAM:
 	case FANIN:
 		return 1;
+	case MESH:
+		return c->producers;
 	default:
 		return 2;
 	}
@@ -79,6 +81,10 @@ static inline struct shape box_shape(const struct bench_case *c, unsigned box)
 	case FARM:
 		return box ? (struct shape){1, c->workers}
 			   : (struct shape){c->workers, 1};
+	case FANOUT:
+		return (struct shape){1, box ? c->workers : 1};
+	case MESH:
+		return (struct shape){c->producers - 1, 1};
 	default:
 		return (struct shape){1, 1};
 	}
@@ -105,8 +111,13 @@ static inline bool queue_can(const struct bench_case *c,
 		return ops->send_batch && ops->receive_batch;
 	if (c->style == IN_PLACE)
 		return ops->claim && ops->commit;
+	if (c->workload == MESH)
+		return ops->try_send && ops->try_receive;
 	return true;
 }
+
+#include "drive_fanout.h"
+#include "drive_mesh.h"
 
 /* ---- stream and fan-in ---- */
 
@@ -337,9 +348,14 @@ queue_main(struct trial *t, const struct queue_ops *ops, void *end, void *arg)
 
 /* ---- all of them ---- */
 
-static inline int box_of(enum role role)
+static inline int box_of(const struct bench_case *c, enum role role,
+			 unsigned index)
 {
 	switch (role) {
+	case CONSUMER:
+		return c->workload == FANOUT;
+	case NODE:
+		return (int)index;
 	case PRODUCER:
 		return -1;
 	case CLIENT:
@@ -355,21 +371,25 @@ static ALWAYS_INLINE int queue_run(struct trial *t, enum role role,
 {
 	static _Alignas(64) unsigned char buf[PAYLOAD_MAX];
 	const enum style style = t->c->style;
+	const bool fanout = t->c->workload == FANOUT;
 	struct caller caller = {.ops = ops, .buf = buf, .size = t->c->size};
 	void *end;
-	int rc = queue_can(t->c, ops) ? ops->attach(t, box_of(role), &end)
-				      : -EOPNOTSUPP;
+	int rc = queue_can(t->c, ops)
+			 ? ops->attach(t, box_of(t->c, role, index), &end)
+			 : -EOPNOTSUPP;
 
 	if (rc < 0)
 		return rc;
 	trial_start(t);
 	switch (role) {
 	case CONSUMER:
-		rc = style == BATCHED ? queue_consume_batches(t, ops, end)
-				      : queue_consume(t, ops, end);
+		rc = fanout		? fanout_take(t, index, ops, end)
+		     : style == BATCHED ? queue_consume_batches(t, ops, end)
+					: queue_consume(t, ops, end);
 		break;
 	case PRODUCER:
-		rc = style == BATCHED
+		rc = fanout ? fanout_send(t, ops, end, buf)
+		     : style == BATCHED
 			     ? queue_produce_batches(t, index, ops, end)
 		     : style == IN_PLACE
 			     ? queue_produce(t, index, ops, end, NULL)
@@ -387,6 +407,9 @@ static ALWAYS_INLINE int queue_run(struct trial *t, enum role role,
 		break;
 	case WORKER:
 		rc = queue_work(t, ops, end, buf);
+		break;
+	case NODE:
+		rc = mesh_live(t, index, ops, end, buf);
 		break;
 	}
 	if (ops->detach)

@@ -12,10 +12,8 @@
 #include <string.h>
 
 const char *const workload_names[WORKLOADS] = {
-	[STREAM] = "stream",
-	[RTT] = "rtt",
-	[FANIN] = "fanin",
-	[FARM] = "farm",
+	[STREAM] = "stream",   [RTT] = "rtt",	    [FANIN] = "fanin",
+	[FARM] = "farm",       [FANOUT] = "fanout", [MESH] = "mesh",
 	[RECOVER] = "recover",
 };
 
@@ -103,6 +101,10 @@ const char *case_text(const struct bench_case *c, char *text, size_t size)
 	else if (c->workload == FARM)
 		snprintf(who, sizeof(who), "1 <-> %u workers, %s", c->workers,
 			 task);
+	else if (c->workload == FANOUT)
+		snprintf(who, sizeof(who), "1 -> %u", c->workers);
+	else if (c->workload == MESH)
+		snprintf(who, sizeof(who), "%u, all to all", c->producers);
 	else
 		snprintf(who, sizeof(who), "%u -> 1", c->producers);
 	snprintf(text, size, "%s, %zu bytes, %s%s, %s, %s",

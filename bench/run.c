@@ -44,6 +44,7 @@ struct snapshot {
 static const char *const role_names[] = {
 	[CONSUMER] = "consumer", [PRODUCER] = "producer", [SERVER] = "server",
 	[CLIENT] = "client",	 [MAIN] = "main",	  [WORKER] = "worker",
+	[NODE] = "node",
 };
 
 struct control *control_map(void)
@@ -81,17 +82,23 @@ void trial_start(struct trial *t)
 /* Member 0 is the one at the end where all comes together. */
 static unsigned lay_out(struct trial *t)
 {
-	static const enum role first[] = {CONSUMER, SERVER, CONSUMER, MAIN};
-	static const enum role others[] = {PRODUCER, CLIENT, PRODUCER, WORKER};
+	static const struct {
+		enum role first, others;
+	} roles[] = {
+		[STREAM] = {CONSUMER, PRODUCER}, [RTT] = {SERVER, CLIENT},
+		[FANIN] = {CONSUMER, PRODUCER},	 [FARM] = {MAIN, WORKER},
+		[FANOUT] = {PRODUCER, CONSUMER}, [MESH] = {NODE, NODE},
+	};
+	enum workload w = t->c->workload;
 	struct member *member = t->shared->member;
-	unsigned n = t->c->workload == FARM ? t->c->workers : t->c->producers;
+	unsigned n = w == FARM && t->peer->own_workers ? 0
+		     : w == FARM || w == FANOUT	       ? t->c->workers
+		     : w == MESH		       ? t->c->producers - 1
+						       : t->c->producers;
 
-	if (t->c->workload == FARM && t->peer->own_workers)
-		n = 0;
 	for (unsigned i = 0; i <= n; i++) {
-		member[i].role = i ? others[t->c->workload]
-				   : first[t->c->workload];
-		member[i].index = i ? i - 1 : 0;
+		member[i].role = i ? roles[w].others : roles[w].first;
+		member[i].index = i && w != MESH ? i - 1 : i;
 	}
 	return n + 1;
 }
@@ -140,6 +147,13 @@ static void complain(const struct run *r, const char *what)
 		case_text(r->t->c, text, sizeof(text)), what);
 }
 
+static const char *why(int rc)
+{
+	return rc == -EILSEQ	? "a message out of sequence"
+	       : rc == -EBADMSG ? "a message that nobody sent"
+				: strerror(-rc);
+}
+
 /* Take note of one member's end. */
 static void ended(struct run *r, struct member *m, int status)
 {
@@ -158,8 +172,7 @@ static void ended(struct run *r, struct member *m, int status)
 				 WTERMSIG(status));
 		else
 			snprintf(what, sizeof(what), "%s %u failed: %s",
-				 role_names[m->role], m->index,
-				 strerror(-m->rc));
+				 role_names[m->role], m->index, why(m->rc));
 		complain(r, what);
 	}
 	r->failed = true;
@@ -219,9 +232,23 @@ static bool all_ready(struct run *r)
 
 static bool all_sending(struct run *r)
 {
-	/* [BENCH-6] relaxed: a hint. Pairs with [BENCH-5] sink_unusual(). */
-	return load_relaxed(&r->t->shared->all_sending) != 0 ||
-	       r->t->c->workload == RTT || r->t->c->workload == FARM;
+	struct control *shared = r->t->shared;
+
+	switch (r->t->c->workload) {
+	case STREAM:
+	case FANIN:
+		/* [BENCH-6] relaxed: a hint. Pairs with [BENCH-5]
+		 * sink_unusual(). */
+		return load_relaxed(&shared->all_sending) != 0;
+	case MESH:
+		for (unsigned i = 0; i < r->count; i++)
+			/* [MESH-2] relaxed: a hint. Pairs with [MESH-1]. */
+			if (load_relaxed(&shared->member[i].got) == 0)
+				return false;
+		return true;
+	default:
+		return true;
+	}
 }
 
 static bool all_ended(struct run *r)
@@ -264,7 +291,8 @@ static void snapshot(const struct run *r, struct snapshot *s)
 		before = now_ns();
 		s->all = 0;
 		/* [BENCH-4] relaxed: figures, each right by itself. Pairs with
-		 * [BENCH-3], [BENCH-7], [BENCH-8], [RAW-5]. */
+		 * [BENCH-3], [BENCH-7], [BENCH-8], [RAW-5], [FANOUT-1],
+		 * [MESH-1]. */
 		for (unsigned i = 0; i < PROCS_MAX; i++)
 			s->all += s->got[i] = load_relaxed(&shared->got[i]);
 		for (unsigned i = 0; i < r->count; i++)
@@ -303,8 +331,8 @@ static const char *wedged_where(struct run *r)
 	case PHASE_WAIT:
 		return "wedged at its start: killed by the watchdog";
 	case PHASE_WARM:
-		return "wedged: one of the producers got no message through; "
-		       "killed by the watchdog";
+		return "wedged: one of them got no message through; killed by "
+		       "the watchdog";
 	default:
 		return "wedged at its end: killed by the watchdog";
 	}
@@ -339,26 +367,60 @@ static void sum_up_rtt(const struct run *r, struct sample *ret)
 	ret->value[2] = hist_quantile(&shared->singles, 0.999);
 }
 
+/* What was sent by all has been taken by all, each number once. */
+static bool all_taken(const struct run *r)
+{
+	struct control *shared = r->t->shared;
+	uint64_t sent = 0, got = 0, sum = 0;
+
+	for (unsigned i = 0; i < r->count; i++) {
+		struct member *m = &shared->member[i];
+
+		sent += m->sent;
+		/* as [BENCH-14] */
+		got += load_relaxed(&m->got);
+		sum += m->role == PRODUCER ? m->sum : -m->sum;
+	}
+	return got == sent && sum == 0;
+}
+
+static bool all_arrived(const struct run *r)
+{
+	struct control *shared = r->t->shared;
+
+	for (unsigned i = 1; i < r->count; i++)
+		/* [BENCH-14] relaxed: its writer has ended. Pairs with
+		 * [BENCH-7] sink_take(), [FANOUT-1], [MESH-1]. */
+		if (load_relaxed(&shared->got[i - 1]) != shared->member[i].sent)
+			return false;
+	return true;
+}
+
 /* Every message that was sent has arrived. */
 static enum outcome account(const struct run *r)
 {
-	const struct control *shared = r->t->shared;
-	enum workload w = r->t->c->workload;
+	bool right = true;
 
-	if (w == RTT && shared->singles.count == 0) {
+	switch (r->t->c->workload) {
+	case RTT:
+		if (r->t->shared->singles.count)
+			break;
 		complain(r, "no round trip in the time measured: --seconds");
 		return FAILED;
+	case STREAM:
+	case FANIN:
+		right = all_arrived(r);
+		break;
+	case FANOUT:
+	case MESH:
+		right = all_taken(r);
+		break;
+	default:
+		break;
 	}
-	for (unsigned i = 1; i < r->count && (w == STREAM || w == FANIN); i++) {
-		/* [BENCH-14] relaxed: its writer has ended. Pairs with
-		 * [BENCH-7] sink_take(). */
-		if (load_relaxed(&shared->got[i - 1]) !=
-		    shared->member[i].sent) {
-			complain(r, "fewer messages arrived than were sent");
-			return FAILED;
-		}
-	}
-	return DONE;
+	if (!right)
+		complain(r, "not what was sent has arrived, each message once");
+	return right ? DONE : FAILED;
 }
 
 enum outcome run_trial(struct trial *t, const struct machine *machine,
