@@ -30,7 +30,7 @@
 #define MEMBERS_MAX (PROCS_MAX + 1)
 #define ROUNDS_MAX 99
 #define PEERS_MAX   32
-#define METRICS_MAX 3
+#define METRICS_MAX 4
 #define FARM_WINDOW 256 /* tasks outstanding */
 #define BATCH_MAX   32	/* messages of a batch */
 
@@ -41,6 +41,7 @@ enum workload {
 	FARM,	 /* one gives tasks to many and reads their results */
 	FANOUT,	 /* one sends to a queue that many take from */
 	MESH,	 /* each of many sends to all others */
+	OPEN,	 /* one producer, one consumer, messages due at fixed times */
 	RECOVER, /* one is killed, and the others go on */
 	WORKLOADS,
 };
@@ -82,6 +83,7 @@ struct bench_case {
 	bool supervised;
 	enum style style; /* of a stream */
 	unsigned task_ns; /* a farm's worker burns for each task */
+	unsigned load;	  /* of an open loop: percent of the peer's own peak */
 };
 
 enum role { CONSUMER, PRODUCER, SERVER, CLIENT, MAIN, WORKER, NODE };
@@ -119,9 +121,12 @@ struct control {
 	struct member member[MEMBERS_MAX];
 	/* Workers that a peer forks itself. W: each its own. R: harness. */
 	APART word32 own_worker[PROCS_MAX];
-	/* Round trips. W: client. R: harness after its end. */
+	/* Round trips, latencies. W: client or consumer. R: harness after its
+	 * end. */
 	struct hist batches; /* ns of RTT_BATCH round trips together */
 	struct hist singles; /* ns of one */
+	/* When an open loop's message 0 was due. W: producer. R: consumer. */
+	word64 open_start;
 	/* The lines that peer_raw.c passes to and fro. */
 	APART word64 ping;
 	APART word64 pong;
@@ -139,6 +144,7 @@ struct trial {
 	struct control *shared;
 	void *priv; /* the peer's, made by open() */
 	uint64_t burn_steps; /* of each task of a farm */
+	uint64_t period_ps;  /* of an open loop; 0: as fast as it goes */
 };
 
 struct peer {

@@ -71,6 +71,25 @@ static double canary(const struct bench *b, const struct bench_case *c)
 	return s.value[0];
 }
 
+/* One trial; of an open loop the peak before, by the same without periods. */
+static enum outcome run_round(struct bench *b, struct trial *t,
+			      const struct timing *timing, struct sample *ret)
+{
+	enum outcome o = run_trial(t, &b->machine, timing, ret);
+	double peak = ret->value[0];
+
+	if (t->c->workload != OPEN || o != DONE)
+		return o;
+	if (peak < 1) {
+		fprintf(stderr, "forkring-bench: %s: no message came in the "
+				"time for the peak: --seconds\n",
+			t->peer->name);
+		return FAILED;
+	}
+	t->period_ps = (uint64_t)(1e14 / t->c->load / peak);
+	return run_trial(t, &b->machine, timing, ret);
+}
+
 static void run_case(struct bench *b, const struct bench_case *c)
 {
 	static struct series series[PEERS_MAX];
@@ -99,7 +118,7 @@ static void run_case(struct bench *b, const struct bench_case *c)
 			};
 
 			if (s->outcome == DONE)
-				s->outcome = run_trial(&t, &b->machine, &timing,
+				s->outcome = run_round(b, &t, &timing,
 						       &s->sample[s->rounds]);
 			if (s->outcome == DONE)
 				s->rounds++;

@@ -26,8 +26,8 @@ static const char help[] =
 	"Measure forkring beside others at the same work, in turns.\n"
 	"\n"
 	"  --quick          fewer and shorter rounds: under a minute in all\n"
-	"  --workload NAME  only stream, rtt, fanin, farm, fanout, mesh or\n"
-	"                   recover (may be repeated)\n"
+	"  --workload NAME  only stream, rtt, fanin, farm, fanout, mesh,\n"
+	"                   open or recover (may be repeated)\n"
 	"  --peer NAME      only this one (may be repeated)\n"
 	"  --size N         messages of N bytes (may be repeated)\n"
 	"  --mode NAME      round trips: only poll or sleep\n"
@@ -35,6 +35,7 @@ static const char help[] =
 	"  --producers N    fan-in from N, mesh of N, 1 to 64\n"
 	"  --workers N      farm of N, fan-out to N, 1 to 64\n"
 	"  --task-ns N      farm: only tasks of N nanoseconds, 0 to 10000000\n"
+	"  --load N         open loop: only at N percent of the peak, 1 to 100\n"
 	"  --rounds N       rounds of each case: 5, or 3 with --quick\n"
 	"  --kills N        of each case of recover, at least: 500, or 50 with\n"
 	"                   --quick\n"
@@ -139,6 +140,7 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		{"producers", required_argument, NULL, 'P'},
 		{"workers", required_argument, NULL, 'W'},
 		{"task-ns", required_argument, NULL, 'T'},
+		{"load", required_argument, NULL, 'L'},
 		{"rounds", required_argument, NULL, 'r'},
 		{"kills", required_argument, NULL, 'k'},
 		{"seconds", required_argument, NULL, 't'},
@@ -183,6 +185,10 @@ void options_parse(struct choice *ch, int argc, char **argv)
 			ch->task_ns = (int)whole("--task-ns", optarg, 0,
 						 TASK_NS_MAX,
 						 "give 0 to 10000000");
+			break;
+		case 'L':
+			ch->load = whole("--load", optarg, 1, 100,
+					 "give a number from 1 to 100");
 			break;
 		case 'r':
 			ch->rounds = whole("--rounds", optarg, 1, ROUNDS_MAX,
@@ -252,6 +258,7 @@ static unsigned sizes_of(const struct choice *ch, enum workload w,
 		[FARM] = {8, 64, 4096},
 		[FANOUT] = {64},
 		[MESH] = {64},
+		[OPEN] = {64},
 		[RECOVER] = {64},
 	};
 	unsigned n = 0;
@@ -333,6 +340,17 @@ static void add_mesh(struct cases *cases, const struct choice *ch, size_t size)
 		add(cases, ch, c);
 }
 
+static void add_open(struct cases *cases, const struct choice *ch, size_t size)
+{
+	static const unsigned usual[] = {10, 50, 90};
+	struct bench_case c = {OPEN, ADAPTIVE, CROSS, size, 1, 0};
+
+	for (unsigned i = 0; i < (ch->load ? 1 : 3); i++) {
+		c.load = ch->load ? ch->load : usual[i];
+		add(cases, ch, c);
+	}
+}
+
 static void add_recover(struct cases *cases, const struct choice *ch,
 			size_t size)
 {
@@ -351,10 +369,10 @@ void options_cases(struct cases *cases, const struct choice *ch)
 {
 	static void (*const adders[WORKLOADS])(
 		struct cases *, const struct choice *, size_t) = {
-		[STREAM] = add_stream,	 [RTT] = add_rtt,
-		[FANIN] = add_fanin,	 [FARM] = add_farm,
-		[FANOUT] = add_fanout,	 [MESH] = add_mesh,
-		[RECOVER] = add_recover,
+		[STREAM] = add_stream, [RTT] = add_rtt,
+		[FANIN] = add_fanin,   [FARM] = add_farm,
+		[FANOUT] = add_fanout, [MESH] = add_mesh,
+		[OPEN] = add_open,     [RECOVER] = add_recover,
 	};
 	size_t sizes[CHOICES_MAX];
 

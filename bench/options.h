@@ -17,6 +17,7 @@ struct choice {
 	unsigned sizes;
 	unsigned producers, workers; /* 0: the usual ones */
 	int task_ns;		     /* of a farm; -1: the usual ones */
+	unsigned load;		     /* of an open loop; 0: the usual ones */
 	int mode, style;	     /* of round trips, of streams; -1: all */
 	unsigned rounds, kills;	     /* 0: the usual number */
 	double seconds, watchdog;

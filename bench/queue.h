@@ -61,6 +61,7 @@ static inline unsigned boxes_of(const struct bench_case *c)
 	switch (c->workload) {
 	case STREAM:
 	case FANIN:
+	case OPEN:
 		return 1;
 	case MESH:
 		return c->producers;
@@ -118,6 +119,7 @@ static inline bool queue_can(const struct bench_case *c,
 
 #include "drive_fanout.h"
 #include "drive_mesh.h"
+#include "drive_open.h"
 
 /* ---- stream and fan-in ---- */
 
@@ -366,12 +368,37 @@ static inline int box_of(const struct bench_case *c, enum role role,
 	}
 }
 
+static ALWAYS_INLINE int queue_receiver(struct trial *t, unsigned index,
+					const struct queue_ops *ops, void *end)
+{
+	if (t->c->workload == FANOUT)
+		return fanout_take(t, index, ops, end);
+	if (t->c->workload == OPEN)
+		return open_receive(t, ops, end);
+	if (t->c->style == BATCHED)
+		return queue_consume_batches(t, ops, end);
+	return queue_consume(t, ops, end);
+}
+
+static ALWAYS_INLINE int queue_sender(struct trial *t, unsigned index,
+				      const struct queue_ops *ops, void *end,
+				      void *buf)
+{
+	if (t->c->workload == FANOUT)
+		return fanout_send(t, ops, end, buf);
+	if (t->c->workload == OPEN)
+		return open_send(t, ops, end, buf);
+	if (t->c->style == BATCHED)
+		return queue_produce_batches(t, index, ops, end);
+	if (t->c->style == IN_PLACE)
+		return queue_produce(t, index, ops, end, NULL);
+	return queue_produce(t, index, ops, end, buf);
+}
+
 static ALWAYS_INLINE int queue_run(struct trial *t, enum role role,
 				   unsigned index, const struct queue_ops *ops)
 {
 	static _Alignas(64) unsigned char buf[PAYLOAD_MAX];
-	const enum style style = t->c->style;
-	const bool fanout = t->c->workload == FANOUT;
 	struct caller caller = {.ops = ops, .buf = buf, .size = t->c->size};
 	void *end;
 	int rc = queue_can(t->c, ops)
@@ -383,17 +410,10 @@ static ALWAYS_INLINE int queue_run(struct trial *t, enum role role,
 	trial_start(t);
 	switch (role) {
 	case CONSUMER:
-		rc = fanout		? fanout_take(t, index, ops, end)
-		     : style == BATCHED ? queue_consume_batches(t, ops, end)
-					: queue_consume(t, ops, end);
+		rc = queue_receiver(t, index, ops, end);
 		break;
 	case PRODUCER:
-		rc = fanout ? fanout_send(t, ops, end, buf)
-		     : style == BATCHED
-			     ? queue_produce_batches(t, index, ops, end)
-		     : style == IN_PLACE
-			     ? queue_produce(t, index, ops, end, NULL)
-			     : queue_produce(t, index, ops, end, buf);
+		rc = queue_sender(t, index, ops, end, buf);
 		break;
 	case SERVER:
 		rc = queue_serve(t, ops, end, buf);

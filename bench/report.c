@@ -12,9 +12,9 @@
 #include <string.h>
 
 const char *const workload_names[WORKLOADS] = {
-	[STREAM] = "stream",   [RTT] = "rtt",	    [FANIN] = "fanin",
-	[FARM] = "farm",       [FANOUT] = "fanout", [MESH] = "mesh",
-	[RECOVER] = "recover",
+	[STREAM] = "stream", [RTT] = "rtt",	    [FANIN] = "fanin",
+	[FARM] = "farm",     [FANOUT] = "fanout",   [MESH] = "mesh",
+	[OPEN] = "open",     [RECOVER] = "recover",
 };
 
 const char *const mode_names[] = {
@@ -51,6 +51,10 @@ unsigned metrics_of(enum workload workload, const struct metric **ret)
 	static const struct metric stream[] = {{"rate", "msg/s"}};
 	static const struct metric rtt[] = {
 		{"p50", "ns"}, {"p99", "ns"}, {"p99.9", "ns"}};
+	static const struct metric open[] = {{"p50", "ns"},
+					     {"p99", "ns"},
+					     {"p99.9", "ns"},
+					     {"offered", "msg/s"}};
 	static const struct metric fanin[] = {{"rate", "msg/s"},
 					      {"share_min", "fraction"},
 					      {"share_max", "fraction"}};
@@ -60,6 +64,9 @@ unsigned metrics_of(enum workload workload, const struct metric **ret)
 	case RTT:
 		*ret = rtt;
 		return 3;
+	case OPEN:
+		*ret = open;
+		return 4;
 	case FANIN:
 		*ret = fanin;
 		return 3;
@@ -105,6 +112,9 @@ const char *case_text(const struct bench_case *c, char *text, size_t size)
 		snprintf(who, sizeof(who), "1 -> %u", c->workers);
 	else if (c->workload == MESH)
 		snprintf(who, sizeof(who), "%u, all to all", c->producers);
+	else if (c->workload == OPEN)
+		snprintf(who, sizeof(who), "1 -> 1, at %u %% of its peak",
+			 c->load);
 	else
 		snprintf(who, sizeof(who), "%u -> 1", c->producers);
 	snprintf(text, size, "%s, %zu bytes, %s%s, %s, %s",
@@ -163,9 +173,10 @@ static const char *duration(double ns, char *text, size_t size)
 	return text;
 }
 
-static const char *figure(enum workload w, double v, char *text, size_t size)
+static const char *figure(const struct metric *m, double v, char *text,
+			  size_t size)
 {
-	if (w == RTT)
+	if (strcmp(m->unit, "ns") == 0)
 		return duration(v, text, size);
 	if (v >= 1e6)
 		snprintf(text, size, "%.2f M/s", v / 1e6);
@@ -185,31 +196,37 @@ static void print_shares(const struct bench_case *c, const struct series *s)
 	printf("\n");
 }
 
+/* Are the other metrics of a case columns of its table? */
+static bool columns(const struct bench_case *c)
+{
+	return c->workload == RTT || c->workload == OPEN;
+}
+
 static void print_row(const struct bench_case *c, const struct series *base,
 		      const struct series *s)
 {
-	enum workload w = c->workload;
+	const struct metric *metrics;
+	unsigned n = metrics_of(c->workload, &metrics);
 	char a[32], b[32], d[32];
 	struct summary m, r;
 
 	printf("  %-10s", s->peer->name);
 	if (s->rounds) {
 		m = of_metric(s, 0);
-		printf("%12s%12s%12s", figure(w, m.median, a, sizeof(a)),
-		       figure(w, m.min, b, sizeof(b)),
-		       figure(w, m.max, d, sizeof(d)));
+		printf("%12s%12s%12s", figure(metrics, m.median, a, sizeof(a)),
+		       figure(metrics, m.min, b, sizeof(b)),
+		       figure(metrics, m.max, d, sizeof(d)));
 	}
-	if (s->rounds && w == RTT)
-		printf("%10s%10s",
-		       figure(w, of_metric(s, 1).median, a, sizeof(a)),
-		       figure(w, of_metric(s, 2).median, b, sizeof(b)));
+	for (unsigned i = 1; i < n && s->rounds && columns(c); i++)
+		printf("%12s", figure(&metrics[i], of_metric(s, i).median, a,
+				      sizeof(a)));
 	if (s != base && ratio(base, s, &r))
 		printf("%8.2f (%.2f .. %.2f)", r.median, r.min, r.max);
 	if (s->outcome != DONE)
 		printf("  %s in round %u", outcome_names[s->outcome],
 		       s->rounds + 1);
 	printf("\n");
-	if (w == FANIN && s->rounds)
+	if (c->workload == FANIN && s->rounds)
 		print_shares(c, s);
 }
 
@@ -217,13 +234,14 @@ static void print_case(const struct bench_case *c, const struct series *series,
 		       unsigned count, const double *canary)
 {
 	double line = canary[0] / canary[1];
+	const struct metric *metrics;
+	unsigned n = metrics_of(c->workload, &metrics);
 	char text[128];
 
 	printf("\n%s\n", case_text(c, text, sizeof(text)));
-	printf("  %-10s%12s%12s%12s", "", c->workload == RTT ? "p50" : "rate",
-	       "min", "max");
-	if (c->workload == RTT)
-		printf("%10s%10s", "p99", "p99.9");
+	printf("  %-10s%12s%12s%12s", "", metrics->name, "min", "max");
+	for (unsigned i = 1; i < n && columns(c); i++)
+		printf("%12s", metrics[i].name);
 	if (count > 1)
 		printf("   %s / peer", series[0].peer->name);
 	printf("\n");
@@ -297,7 +315,7 @@ static void json_line(const struct report *report, const struct bench_case *c,
 	json_string(f, "style", style_names[c->style]);
 	fprintf(f, ",\"size\":%zu,\"producers\":%u,\"workers\":%u", c->size,
 		c->producers, c->workers);
-	fprintf(f, ",\"task_ns\":%u", c->task_ns);
+	fprintf(f, ",\"task_ns\":%u,\"load\":%u", c->task_ns, c->load);
 	fprintf(f, ",\"pinned\":%s", c->placement ? "true" : "false");
 	json_string(f, "placement", placement_names[c->placement]);
 	if (c->workload == RECOVER) {

@@ -7,7 +7,8 @@
  * count before and after. A fan-in's clock starts only once a message of every
  * producer has arrived, and all of them go on sending until it has ended. So
  * no process of the trial looks at a clock or makes a system call for the
- * harness while it is measured. Round trips are timed by the client (drive.h).
+ * harness while it is measured. Round trips are timed by the client (drive.h),
+ * an open loop's latencies by the consumer (drive_open.h).
  *
  * Watchdog: what does not end in time is killed, by the pids that were forked
  * here and by those that workers of a peer's own left in the control page (they
@@ -88,6 +89,7 @@ static unsigned lay_out(struct trial *t)
 		[STREAM] = {CONSUMER, PRODUCER}, [RTT] = {SERVER, CLIENT},
 		[FANIN] = {CONSUMER, PRODUCER},	 [FARM] = {MAIN, WORKER},
 		[FANOUT] = {PRODUCER, CONSUMER}, [MESH] = {NODE, NODE},
+		[OPEN] = {CONSUMER, PRODUCER},
 	};
 	enum workload w = t->c->workload;
 	struct member *member = t->shared->member;
@@ -237,6 +239,7 @@ static bool all_sending(struct run *r)
 	switch (r->t->c->workload) {
 	case STREAM:
 	case FANIN:
+	case OPEN:
 		/* [BENCH-6] relaxed: a hint. Pairs with [BENCH-5]
 		 * sink_unusual(). */
 		return load_relaxed(&shared->all_sending) != 0;
@@ -355,16 +358,24 @@ static void sum_up_rate(const struct run *r, const struct snapshot s[2],
 	ret->value[2] = most;
 }
 
+static void sum_up_latency(const struct run *r, struct sample *ret)
+{
+	const struct hist *hist = &r->t->shared->singles;
+
+	ret->value[0] = hist_quantile(hist, 0.5);
+	ret->value[1] = hist_quantile(hist, 0.99);
+	ret->value[2] = hist_quantile(hist, 0.999);
+	if (r->t->period_ps)
+		ret->value[3] = 1e12 / (double)r->t->period_ps;
+}
+
 static void sum_up_rtt(const struct run *r, struct sample *ret)
 {
-	const struct control *shared = r->t->shared;
+	const struct hist *batches = &r->t->shared->batches;
 
-	ret->value[0] = hist_quantile(&shared->singles, 0.5);
-	if (shared->batches.count)
-		ret->value[0] = hist_quantile(&shared->batches, 0.5) /
-				RTT_BATCH;
-	ret->value[1] = hist_quantile(&shared->singles, 0.99);
-	ret->value[2] = hist_quantile(&shared->singles, 0.999);
+	sum_up_latency(r, ret);
+	if (batches->count)
+		ret->value[0] = hist_quantile(batches, 0.5) / RTT_BATCH;
 }
 
 /* What was sent by all has been taken by all, each number once. */
@@ -396,31 +407,34 @@ static bool all_arrived(const struct run *r)
 	return true;
 }
 
-/* Every message that was sent has arrived. */
+/* Every message that was sent has arrived, and there are figures. */
 static enum outcome account(const struct run *r)
 {
-	bool right = true;
+	enum workload w = r->t->c->workload;
+	const char *wrong = NULL;
 
-	switch (r->t->c->workload) {
-	case RTT:
-		if (r->t->shared->singles.count)
-			break;
-		complain(r, "no round trip in the time measured: --seconds");
-		return FAILED;
-	case STREAM:
-	case FANIN:
-		right = all_arrived(r);
-		break;
-	case FANOUT:
-	case MESH:
-		right = all_taken(r);
-		break;
-	default:
-		break;
-	}
-	if (!right)
-		complain(r, "not what was sent has arrived, each message once");
-	return right ? DONE : FAILED;
+	if ((w == STREAM || w == FANIN || w == OPEN) && !all_arrived(r))
+		wrong = "fewer messages arrived than were sent";
+	if ((w == FANOUT || w == MESH) && !all_taken(r))
+		wrong = "not what was sent has been taken, each message once";
+	if ((w == RTT || w == OPEN) && r->t->shared->singles.count == 0)
+		wrong = "nothing was timed in the time measured: --seconds";
+	if (wrong)
+		complain(r, wrong);
+	return wrong ? FAILED : DONE;
+}
+
+static void sum_up(const struct run *r, const struct snapshot s[2],
+		   struct sample *ret)
+{
+	const struct trial *t = r->t;
+
+	if (t->c->workload == RTT)
+		sum_up_rtt(r, ret);
+	else if (t->c->workload == OPEN && t->period_ps)
+		sum_up_latency(r, ret);
+	else
+		sum_up_rate(r, s, ret);
 }
 
 enum outcome run_trial(struct trial *t, const struct machine *machine,
@@ -450,11 +464,7 @@ enum outcome run_trial(struct trial *t, const struct machine *machine,
 	t->peer->close(t);
 	if (o == DONE)
 		o = account(&r);
-	if (o != DONE)
-		return o;
-	if (t->c->workload == RTT)
-		sum_up_rtt(&r, ret);
-	else
-		sum_up_rate(&r, s, ret);
-	return DONE;
+	if (o == DONE)
+		sum_up(&r, s, ret);
+	return o;
 }
