@@ -56,11 +56,12 @@
 #include <string.h>
 
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd */
-/* Before it writes a record of LONG units or more a producer asks for the lines of
- * the next, AHEAD units on. For short ones that takes lines from producers on
- * other CPUs. */
+/* How many units ahead a producer asks for the lines that it will write: of records
+ * of one unit, of others. Less is too late, more is lost again by then. */
+#define AHEAD_ONE 4
 #define AHEAD 8
-#define LONG 4
+/* More lines than these at once are not asked for: a CPU has no more on their way. */
+#define ASK_MAX 8
 
 enum state {
 	CLAIMED = 1,
@@ -130,16 +131,6 @@ static inline bool is_record(const struct fr__ring *r, uint64_t plain,
 	       n >= 1 && n <= room_at(r, position);
 }
 
-void fr__ring_map(struct fr__ring *r, struct fr__ring_ctl *ctl, void *units,
-		  uint32_t count, uint64_t secret)
-{
-	r->ctl = ctl;
-	r->units = units;
-	r->mask = count - 1;
-	r->shift = (unsigned)__builtin_ctz(count);
-	r->secret = secret;
-}
-
 void fr__ring_init(const struct fr__ring *r, uint64_t start)
 {
 	uint64_t p;
@@ -204,10 +195,21 @@ static inline bool all_free(const struct fr__ring *r, uint64_t position,
 	return true;
 }
 
-static void ask_early(const struct fr__ring *r, uint64_t position, uint32_t n)
+static inline void ask(const struct fr__ring *r, uint64_t position, uint32_t n)
 {
 	while (n-- > 0)
 		fr__prefetch_write(fr__ring_at(r, position + n));
+}
+
+void fr__ring_ask_now(const struct fr__ring *r, uint32_t n)
+{
+	/* [RING-10] relaxed: where to ask for lines; nothing hangs on it. */
+	ask(r, fr__load_relaxed(&r->ctl->tail), n < ASK_MAX ? n : ASK_MAX);
+}
+
+void fr__ring_ask_ahead(const struct fr__ring *r, uint64_t position, uint32_t n)
+{
+	ask(r, position + (n == 1 ? AHEAD_ONE : AHEAD), n);
 }
 
 int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
@@ -248,8 +250,6 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 			continue;
 		if (need == n) {
 			*position = t;
-			if (n >= LONG)
-				ask_early(r, t + AHEAD, n);
 			return 0;
 		}
 		fr__ring_advance(r, t, need);
@@ -307,15 +307,6 @@ uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most)
 	return run > behind ? run : behind;
 }
 
-void fr__ring_prepare(const struct fr__ring *r, unsigned owner,
-		      uint64_t position, uint32_t n)
-{
-	/* [RING-10] relaxed: inside our own claim; published with its first
-	 * record by [RING-7]. */
-	fr__store_relaxed(&fr__ring_at(r, position)->tag,
-			  tag(r, READY, owner, n, position));
-}
-
 void fr__ring_publish(const struct fr__ring *r, unsigned owner,
 		      uint64_t position, uint32_t n)
 {
@@ -334,11 +325,11 @@ void fr__ring_publish(const struct fr__ring *r, unsigned owner,
 }
 
 void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
-			   uint64_t position, uint32_t n, uint32_t all)
+			   uint64_t position, uint32_t n)
 {
 #ifdef FR_PLANT_RELAXED_READY
 	fr__ring_publish(r, owner, position, n);
-	fr__ring_advance(r, position, all);
+	fr__ring_advance(r, position, n);
 #else
 	/* [RING-18] release: record -> tag READY. Pairs with [RING-11]. Without
 	 * it: a torn record is read. */
@@ -347,7 +338,7 @@ void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
 	/* [RING-19] seq_cst: as [RING-3] says; and with the fence behind it,
 	 * tag READY -> the look at the sleeper's mark, as [RING-7]. Pairs with
 	 * [RING-4] and [BELL-2]. Without it: as there. */
-	fr__cas_sc(&r->ctl->tail, &position, position + all);
+	fr__cas_sc(&r->ctl->tail, &position, position + n);
 	fr__fence_behind_sc();
 #endif
 }

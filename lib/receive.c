@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Receiving from the own mailbox: finding the next record, giving out what is in
+ * it, releasing it, and looking for those who wait for room (see mailbox.c).
+ *
+ * A batch is one record (so nobody's message comes between) with several parts.
+ * Its `len` counts, once it was found, the parts that are not released yet; with
+ * the last of them the record is.
+ *
+ *	found.any	a record was found, and something of it is to be given out
+ *	rec->len	of a batch: parts to give out + parts held by the program
+ *
+ * A death leaves records that were found and not released: whoever holds the slot
+ * next drops them by their generation.
+ */
+#include "forkring/message.h"
+#include "process.h"
+
+#include <string.h>
+
+/* How long a receiver that has found nothing lets the senders get ahead. */
+#define GET_AHEAD_NS 400
+
+/* Units were freed: does anybody wait for them? */
+static void look_for_room_waiters(struct fr_process *p)
+{
+	int woken;
+
+	p->reader.freed = 0;
+	p->empty_looks = 0;
+	/* [MAILBOX-3] release: units FREE -> the look that is owed. Pairs with
+	 * [MAILBOX-6]. Without it: another thread pays it before they are. */
+	fr__store_release(&p->owes_look, 0);
+	/* as [BELL-2]: units FREE -> the look at the flag */
+	fr__fence_sc();
+	woken = fr__room_wake_one(p->arena, p->index, p->next_waiter,
+			 p->arena->geo.slots);
+	if (woken >= 0)
+		p->next_waiter = (unsigned)woken + 1;
+	/* as [MAILBOX-2]: there are more, and that one may pass on to nobody */
+	if (fr__load_sc(&p->mailbox.ctl->room))
+		/* as [MAILBOX-3] */
+		fr__store_release(&p->owes_look, 1);
+}
+
+void fr__mail_before_sleep(void *process)
+{
+	struct fr_process *p = process;
+
+	/* [MAILBOX-6] seq_cst: the look is taken over, by the thread that
+	 * sleeps, from the one that receives -> the look at the flag. Pairs
+	 * with [MAILBOX-3]. Without it: see there. */
+	if (!fr__load_sc(&p->owes_look) || !fr__swap_sc(&p->owes_look, 0))
+		return;
+	/* as [BELL-2]: units FREE -> the look at the flag */
+	fr__fence_behind_sc();
+	fr__room_wake_one(p->arena, p->index, 0, p->arena->geo.slots);
+}
+
+/* Units were freed: look at once if they are many, else before the next sleep. */
+static void owe_look(struct fr_process *p)
+{
+	if (p->reader.freed > p->mailbox.mask / FR__ROOM_PARTS)
+		look_for_room_waiters(p);
+	else
+		/* as [MAILBOX-3] */
+		fr__store_release(&p->owes_look, 1);
+}
+
+static inline bool is_batch(uint32_t type)
+{
+	return (type & (FR__PARTS | FR__WANTS_REPLY)) == FR__PARTS;
+}
+
+/* A record was found: is it for us? */
+static bool is_ours(struct fr_process *p, struct fr__record *rec)
+{
+	struct fr__found *f = &p->found;
+	uint32_t type = fr__once(rec->type);
+
+	if (rec->to_generation != p->generation)
+		return false;
+	f->any = true;
+	f->units = p->reader.units;
+	f->len = fr__once(rec->len);
+	f->parts = is_batch(type) ? type & ~FR__PARTS : 0;
+	if (f->parts) {
+		f->at = 0;
+		rec->len = f->parts;
+	}
+	return true;
+}
+
+/* Find the next record that is for us. */
+int fr__mail_ready(struct fr_process *p)
+{
+	const struct fr__ring *r = &p->mailbox;
+	int rc;
+
+	while (!p->found.any) {
+		rc = fr__ring_next(r, &p->reader, &p->found.position,
+				   &p->found.owner);
+		if (rc < 0)
+			return rc;
+		if (rc == 0) {
+			if (p->reader.freed)
+				owe_look(p);
+			/* as [MAILBOX-6]: paid here by who never sleeps */
+			if (fr__load_sc(&p->owes_look) &&
+			    ++p->empty_looks > 32)
+				look_for_room_waiters(p);
+			return 0;
+		}
+		if (is_ours(p, fr__ring_at(r, p->found.position)))
+			break;
+		rc = fr__ring_release(r, &p->reader, p->found.position);
+		if (rc < 0)
+			return rc;
+	}
+	return 1;
+}
+
+static int mail_ready(void *ctx)
+{
+	return fr__mail_ready(ctx);
+}
+
+/* So many parts of a batch are done with: are all? */
+static bool all_done(struct fr__record *rec, uint32_t parts)
+{
+	uint32_t held = fr__once(rec->len);
+
+	rec->len = held - parts;
+	return held <= parts;
+}
+
+/* The next part of the batch that was found, as a message. */
+static int give_part(struct fr_process *p, struct fr__record *rec,
+		     struct fr_message *m)
+{
+	struct fr__found *f = &p->found;
+	uint32_t room = f->len - f->at;
+	struct fr__part part;
+
+	if (room >= sizeof(part)) {
+		memcpy(&part, rec->body + f->at, sizeof(part));
+		if (part.len <= room - sizeof(part)) {
+			m->body = rec->body + f->at + sizeof(part);
+			m->len = part.len;
+			m->type.id = part.type;
+			f->at += room - part.len < 16
+					 ? room
+					 : fr__part_bytes(part.len);
+			f->any = --f->parts > 0;
+			return 0;
+		}
+	}
+	/* Damaged: the rest of it is lost. */
+	f->any = false;
+	if (all_done(rec, f->parts))
+		fr__ring_release(&p->mailbox, &p->reader, f->position);
+	return -EBADMSG;
+}
+
+static void give_whole(struct fr__found *f, const struct fr__record *rec,
+		       struct fr_message *m)
+{
+	f->any = false;
+	m->body = rec->body;
+	m->len = f->len;
+	m->type.id = fr__once(rec->type);
+	if (m->type.id & FR__WANTS_REPLY && m->len >= sizeof(m->call)) {
+		memcpy(&m->call, rec->body, sizeof(m->call));
+		m->body = rec->body + sizeof(m->call);
+		m->len -= sizeof(m->call);
+		m->type.id &= ~FR__WANTS_REPLY;
+	}
+}
+
+/* What was found, as a message. */
+static int give(struct fr_process *p, struct fr_message *m)
+{
+	struct fr__record *rec = fr__ring_at(&p->mailbox, p->found.position);
+	struct fr__found *f = &p->found;
+
+	m->call = 0;
+	m->from = fr__addr(f->owner, rec->from_generation);
+	m->priv = f->position;
+	if (f->len > (size_t)f->units * FR__UNIT - FR__RECORD_HEAD) {
+		f->any = false;
+		fr__ring_release(&p->mailbox, &p->reader, f->position);
+		return -EBADMSG;
+	}
+	if (f->parts)
+		return give_part(p, rec, m);
+	give_whole(f, rec, m);
+	return 0;
+}
+
+/* Nothing there, and we only receive: do not look again at once. The line that we
+ * would look at is the one that a sender is about to write, and each look takes
+ * it away; a moment later several messages are there. Not for who answers what
+ * it gets: there the next message comes when we have sent. */
+static void let_them_get_ahead(struct fr_process *p)
+{
+	/* as [MAILBOX-5] */
+	if (fr__load_relaxed(&p->only_receives))
+		fr__bell_pause(GET_AHEAD_NS);
+	else
+		/* as [MAILBOX-5] */
+		fr__store_relaxed(&p->only_receives, 1);
+}
+
+int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
+{
+	struct fr__wait wait = {
+		.marks = FR__MARK_MAIL, .ready = mail_ready, .ctx = p,
+	};
+	int rc = fr__own(p);
+
+	if (rc == 0) {
+		fr__bell_tick(&p->bell, 1);
+		rc = fr__mail_ready(p);
+	}
+	if (rc == 0 && wait_ns != 0)
+		let_them_get_ahead(p);
+	if (rc == 0)
+		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+	/* as [MAILBOX-6] */
+	if (rc == -EAGAIN && fr__load_sc(&p->owes_look))
+		look_for_room_waiters(p);
+	return rc < 0 ? rc : give(p, ret);
+}
+
+void fr_release(struct fr_process *p, struct fr_message *m)
+{
+	fr_release_batch(p, m, 1);
+}
+
+int fr_receive_batch(struct fr_process *p, int64_t wait_ns,
+		     struct fr_message *messages, unsigned max)
+{
+	unsigned count = 1;
+	int rc;
+
+	if (max == 0)
+		return 0;
+	rc = fr_receive(p, wait_ns, &messages[0]);
+	if (rc < 0)
+		return rc;
+	while (count < max && fr__mail_ready(p) == 1 &&
+	       give(p, &messages[count]) == 0)
+		count++;
+	return (int)count;
+}
+
+/* Nothing of the record is held any more, once this message is released? */
+static bool is_last(const struct fr_process *p, uint64_t position)
+{
+	struct fr__record *rec = fr__ring_at(&p->mailbox, position);
+	uint32_t type = fr__once(rec->type);
+
+	return !is_batch(type) || all_done(rec, 1);
+}
+
+#define RUN 64
+
+void fr_release_batch(struct fr_process *p, struct fr_message *messages,
+		      unsigned count)
+{
+	uint64_t positions[RUN];
+	unsigned n;
+
+	if (fr__own(p) < 0)
+		return;
+	while (count > 0) {
+		for (n = 0; count > 0 && n < RUN; messages++, count--) {
+			if (!messages->body)
+				continue; /* released before */
+			if (is_last(p, messages->priv))
+				positions[n++] = messages->priv;
+			messages->body = NULL;
+		}
+		fr__ring_release_run(&p->mailbox, &p->reader, positions, n);
+	}
+	owe_look(p);
+}
