@@ -45,11 +45,10 @@
 #define SPIN_START_NS 20000u
 #define SPIN_MAX_NS 50000u
 #define SPIN_MIN_NS 500u
-/* Between two looks while spinning: about as long as a line takes from one CPU to
- * another and back. Who looks more often takes the line from the one that is about
- * to write it, and waits the longer. */
-#define LOOK_AGAIN_NS 200u
-#define LOOKS 16 /* between two looks at the clock */
+/* Between two looks while spinning. Who looks more often takes the line from the one
+ * that is about to write it, and waits the longer. */
+#define LOOK_AGAIN_NS 50u
+#define LOOKS 64 /* between two looks at the clock */
 #define YIELD_MAX_NS 200000
 #define YIELD_SKIP_MAX 1000u
 /* The first sleep while waiting for room is short: the consumer looks for us

@@ -33,6 +33,8 @@
 
 #include <string.h>
 
+#define BATCH_UNITS_MIN 32
+
 /* ---- sending ---- */
 
 struct room_wait {
@@ -309,6 +311,25 @@ int fr_send_name(struct fr_process *p, const char *name, struct fr_type type,
 	return sent > 0 ? sent : error;
 }
 
+/*
+ * How large the record of a batch shall be. With too large ones the receiver would
+ * wait for all of it and the sender for room for all of it: they could not work at
+ * the same time. What is more than that is cut evenly, for this and later calls.
+ */
+static uint32_t batch_units(const struct fr_process *p,
+			    const struct fr_part *parts, unsigned count)
+{
+	size_t units = p->mailbox.mask + 1, most = units / 16, bytes = 0;
+	unsigned i;
+
+	if (most < BATCH_UNITS_MIN)
+		most = units / 2 < BATCH_UNITS_MIN ? units / 2 : BATCH_UNITS_MIN;
+	for (i = 0; i < count && bytes < units * FR__UNIT; i++)
+		bytes += fr__part_bytes(parts[i].len);
+	units = bytes / FR__UNIT + 1;
+	return (uint32_t)(units > most ? units / (units / most + 1) + 1 : most);
+}
+
 /* How many of the parts go into one record of `units` (1 at least), and the bytes
  * of its body. */
 static unsigned fits(const struct fr_process *p, const struct fr_part *parts,
@@ -347,7 +368,7 @@ static void write_parts(struct fr__record *rec, const struct fr_part *parts,
 int fr_send_batch(struct fr_process *p, struct fr_addr to,
 		  const struct fr_part *parts, unsigned count, int64_t wait_ns)
 {
-	uint32_t most = (uint32_t)(p->mailbox.mask + 1) / 2;
+	uint32_t most;
 	struct fr__record *rec;
 	struct room_wait w;
 	size_t bytes;
@@ -356,6 +377,7 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 
 	if (rc < 0 || count == 0)
 		return rc;
+	most = batch_units(p, parts, count);
 	rc = check_message(p, parts[0].type, parts[0].len);
 	/* As many as a record holds, or as there is room for; wait for one. */
 	while (rc == 0) {

@@ -254,13 +254,13 @@ int fr_receive_batch(struct fr_process *p, int64_t wait_ns,
 	return (int)count;
 }
 
-/* Nothing of the record is held any more, once this message is released? */
-static bool is_last(const struct fr_process *p, uint64_t position)
+/* Nothing of the record is held any more, once so many messages of it are released? */
+static bool is_last(const struct fr_process *p, uint64_t position,
+		    uint32_t messages)
 {
 	struct fr__record *rec = fr__ring_at(&p->mailbox, position);
-	uint32_t type = fr__once(rec->type);
 
-	return !is_batch(type) || all_done(rec, 1);
+	return !is_batch(fr__once(rec->type)) || all_done(rec, messages);
 }
 
 #define RUN 64
@@ -269,19 +269,25 @@ void fr_release_batch(struct fr_process *p, struct fr_message *messages,
 		      unsigned count)
 {
 	uint64_t positions[RUN];
-	unsigned n;
+	unsigned n = 0, i, same;
 
 	if (fr__own(p) < 0)
 		return;
-	while (count > 0) {
-		for (n = 0; count > 0 && n < RUN; messages++, count--) {
-			if (!messages->body)
-				continue; /* released before */
-			if (is_last(p, messages->priv))
-				positions[n++] = messages->priv;
-			messages->body = NULL;
+	for (i = 0; i < count;) {
+		uint64_t position = messages[i].priv;
+
+		/* Of one record mostly, if it was a batch. */
+		for (same = 0; i < count && messages[i].priv == position; i++) {
+			same += messages[i].body != NULL; /* else released before */
+			messages[i].body = NULL;
 		}
-		fr__ring_release_run(&p->mailbox, &p->reader, positions, n);
+		if (same && is_last(p, position, same))
+			positions[n++] = position;
+		if (n == RUN || i == count) {
+			fr__ring_release_run(&p->mailbox, &p->reader, positions,
+					     n);
+			n = 0;
+		}
 	}
 	owe_look(p);
 }

@@ -53,7 +53,6 @@
 #include "ring.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd */
 /* How many units ahead a producer asks for the lines that it will write: of records
@@ -353,20 +352,20 @@ void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 			  tag(r, DEAD, owner, n, position));
 }
 
-void fr__ring_copy_in(struct fr__record *rec, size_t at, const void *bytes,
-		      size_t len)
+/*
+ * A producer that lost its way may look at the first word of any unit and find
+ * payload there: harmless, since payload never looks FREE and its CAS then fails; but
+ * to ThreadSanitizer a race, unless that word is stored as the atomic that it is
+ * elsewhere.
+ */
+void fr__ring_copy_for_tsan(struct fr__record *rec, size_t at,
+			    const void *bytes, size_t len)
 {
-#if FR__TSAN
-	/* A producer that lost its way may look at the first word of any unit
-	 * and find payload there: harmless, since payload never looks FREE and
-	 * its CAS then fails; but to ThreadSanitizer a race, unless that word
-	 * is stored as the atomic that it is elsewhere. */
 	size_t done = 0;
 
 	while (done < len) {
 		unsigned char *to = rec->body + at + done;
 		size_t in_unit = (at + done + FR__RECORD_HEAD) % FR__UNIT;
-
 		size_t left = len - done;
 
 		if (in_unit == 0) {
@@ -383,10 +382,6 @@ void fr__ring_copy_in(struct fr__record *rec, size_t at, const void *bytes,
 		}
 		done += left;
 	}
-#else
-	if (len > 0) /* bytes may be NULL then */
-		memcpy(rec->body + at, bytes, len);
-#endif
 }
 
 void fr__ring_clear_tags(const struct fr__ring *r, uint64_t position, uint32_t n)

@@ -8,6 +8,8 @@
 
 #include "layout.h"
 
+#include <string.h>
+
 #define FR__UNIT 64
 #define FR__RECORD_HEAD sizeof(struct fr__record)
 
@@ -95,8 +97,16 @@ void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 void fr__ring_clear_tags(const struct fr__ring *r, uint64_t position,
 			 uint32_t n);
 /* Bytes into the body, from `at` on. */
-void fr__ring_copy_in(struct fr__record *rec, size_t at, const void *bytes,
-		      size_t len);
+void fr__ring_copy_for_tsan(struct fr__record *rec, size_t at,
+			    const void *bytes, size_t len);
+static inline void fr__ring_copy_in(struct fr__record *rec, size_t at,
+				    const void *bytes, size_t len)
+{
+	if (FR__TSAN)
+		fr__ring_copy_for_tsan(rec, at, bytes, len);
+	else if (len > 0) /* bytes may be NULL then */
+		memcpy(rec->body + at, bytes, len);
+}
 
 /*
  * Consumer. fr__ring_next: 1 and the next record's position and owner, 0 there

@@ -756,7 +756,8 @@ static bool from_the_stopped(const struct fr_message *m)
  * once it goes on. */
 static void a_process_stopped_in_its_claim_stops_nobody(void **state)
 {
-	enum { ROOM = 4096, EACH = 3000, ALL = 3 * EACH };
+	/* None of the three can be done before the stopped one goes on. */
+	enum { ROOM = 4096, EACH = ROOM, ALL = 3 * EACH };
 	struct fr_arena_opts opts = small_arena;
 	uint32_t next[8] = {0}, i, late = 0;
 	struct senders s;

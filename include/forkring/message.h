@@ -90,8 +90,9 @@ struct fr_part {
 /*
  * Send several messages to one process with one publication: they arrive one
  * after the other with none of anyone else's between. Returns how many were
- * sent: as many of the first as fit at once, in half of the mailbox at most (at
- * least one; the time limit is for the first). Errors as for fr_send().
+ * sent: as many of the first as fit at once, in a sixteenth of the mailbox at most
+ * (16 KiB by default; each takes 8 bytes more, and a multiple of 8), but at least
+ * one; the time limit is for the first. Errors as for fr_send().
  */
 FR_API int fr_send_batch(struct fr_process *process, struct fr_addr to,
 			 const struct fr_part *parts, unsigned count,
