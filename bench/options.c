@@ -38,6 +38,9 @@ static const char help[] =
 	"  --seconds S      measured in each round: 0.4, or 0.12 with --quick\n"
 	"  --watchdog S     end what takes so much longer than that: 20\n"
 	"  --json FILE      also write the figures there, one object a line\n"
+	"  --compare FILE   compare them with those of an older run\n"
+	"  --from FILE      measure nothing: take the figures for --compare from\n"
+	"                   there\n"
 	"  --list           show the chosen peers and cases, measure nothing\n"
 	"  --help           this text\n";
 
@@ -62,6 +65,17 @@ static unsigned whole(const char *option, const char *text, unsigned max,
 	if (v != (double)(unsigned)v)
 		usage(option, text, want);
 	return (unsigned)v;
+}
+
+/* Options for which lines are read again. */
+static const char *reads_lines(const char *option, const char *value)
+{
+#ifndef FR_JANSSON
+	usage(option, NULL, "built without jansson: install libjansson-dev and "
+			    "build again");
+#endif
+	(void)option;
+	return value;
 }
 
 static void choose_workload(struct choice *ch, const char *name)
@@ -128,6 +142,8 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		{"seconds", required_argument, NULL, 't'},
 		{"watchdog", required_argument, NULL, 'd'},
 		{"json", required_argument, NULL, 'j'},
+		{"compare", required_argument, NULL, 'C'},
+		{"from", required_argument, NULL, 'F'},
 		{"quick", no_argument, NULL, 'q'},
 		{"list", no_argument, NULL, 'l'},
 		{"help", no_argument, NULL, 'h'},
@@ -178,6 +194,12 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		case 'j':
 			ch->json = optarg;
 			break;
+		case 'C':
+			ch->compare = reads_lines("--compare", optarg);
+			break;
+		case 'F':
+			ch->from = reads_lines("--from", optarg);
+			break;
 		case 'q':
 			ch->quick = true;
 			break;
@@ -195,6 +217,10 @@ void options_parse(struct choice *ch, int argc, char **argv)
 	}
 	if (optind < argc)
 		usage(argv[optind], NULL, "only options are taken");
+	if (ch->from && !ch->compare)
+		usage("--from", ch->from, "give --compare as well");
+	if (ch->from && ch->json)
+		usage("--json", ch->json, "--from measures nothing to write");
 	for (unsigned i = 0; i < WORKLOADS && !ch->any_workload; i++)
 		ch->workload[i] = true;
 	if (ch->peers == 0)

@@ -20,7 +20,9 @@ struct choice {
 	unsigned rounds, kills;	     /* 0: the usual number */
 	double seconds, watchdog;
 	bool quick, list;
-	const char *json;
+	const char *json;    /* file to write, or NULL */
+	const char *compare; /* file of an older run, or NULL */
+	const char *from;    /* file of a run to take instead of one, or NULL */
 };
 
 struct cases {
