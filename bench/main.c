@@ -14,6 +14,7 @@
  */
 #ifdef FR_JANSSON
 #include "compare.h"
+#include "html.h"
 #endif
 #include "options.h"
 #include "peers.h"
@@ -165,7 +166,7 @@ static const char *commit(void)
 /* Are they read again after the run? */
 static bool lines_are_read(const struct choice *ch)
 {
-	return ch->compare && !ch->from;
+	return (ch->report || ch->compare) && !ch->from;
 }
 
 /* Open what the JSON lines go to. */
@@ -192,8 +193,8 @@ static void open_json(struct bench *b)
 	if (lines_are_read(ch) && fstat(fileno(b->report.json), &st) == 0 &&
 	    !S_ISREG(st.st_mode)) {
 		fprintf(stderr,
-			"forkring-bench: %s cannot be read again for "
-			"--compare: give --json a regular file\n",
+			"forkring-bench: %s cannot be read again for --report "
+			"or --compare: give --json a regular file\n",
 			ch->json);
 		exit(1);
 	}
@@ -221,11 +222,35 @@ static struct results old;
 /* What can be known to be wrong before anything is measured. */
 static bool prepare(const struct choice *ch)
 {
-	return !ch->compare || results_open(&old, ch->compare);
+	return (!ch->compare || results_open(&old, ch->compare)) &&
+	       (!ch->report || html_ready(ch->report));
+}
+
+static bool make_page(const struct bench *b, const struct results *now,
+		      char **argv)
+{
+	char command[1024] = "", how[256];
+	struct page page = {.dir = b->choice->report,
+			    .command = command,
+			    .peers = peers};
+	size_t used = 0;
+
+	for (; *argv && used < sizeof(command); argv++)
+		used += (size_t)snprintf(command + used, sizeof(command) - used,
+					 "%s%s", used ? " " : "", *argv);
+	snprintf(how, sizeof(how),
+		 b->machine.cpus < 2
+			 ? "%u rounds, %.2f s each (fan-in twice that)"
+			 : "%u rounds, %.2f s each (fan-in twice that); pinned "
+			   "cases on CPU %d and CPU %d",
+		 b->rounds, b->seconds, b->machine.cpu_a, b->machine.cpu_b);
+	if (!b->choice->from)
+		page.how = how;
+	return html_write(&page, now);
 }
 
 /* False: told of on stderr. */
-static bool make_of_lines(const struct bench *b)
+static bool make_of_lines(const struct bench *b, char **argv)
 {
 	const struct choice *ch = b->choice;
 	struct results now = {0};
@@ -240,6 +265,8 @@ static bool make_of_lines(const struct bench *b)
 	}
 	if (good && ch->compare)
 		compare_print(&now, &old, ch->compare);
+	if (good && ch->report)
+		good = make_page(b, &now, argv);
 	results_free(&now);
 	results_free(&old);
 	return good;
@@ -253,9 +280,10 @@ static bool prepare(const struct choice *ch)
 	return true;
 }
 
-static bool make_of_lines(const struct bench *b)
+static bool make_of_lines(const struct bench *b, char **argv)
 {
 	(void)b;
+	(void)argv;
 	return true;
 }
 
@@ -305,7 +333,7 @@ int main(int argc, char **argv)
 		measure(&b, &cases);
 	if (b.trouble)
 		fprintf(stderr, "forkring-bench: not every case went well\n");
-	if (!make_of_lines(&b))
+	if (!make_of_lines(&b, argv))
 		b.trouble = true;
 	close_json(&b);
 	return b.trouble;

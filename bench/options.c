@@ -38,9 +38,10 @@ static const char help[] =
 	"  --seconds S      measured in each round: 0.4, or 0.12 with --quick\n"
 	"  --watchdog S     end what takes so much longer than that: 20\n"
 	"  --json FILE      also write the figures there, one object a line\n"
+	"  --report DIR     make a page of them: DIR/index.html, with plots\n"
 	"  --compare FILE   compare them with those of an older run\n"
-	"  --from FILE      measure nothing: take the figures for --compare from\n"
-	"                   there\n"
+	"  --from FILE      measure nothing: take the figures for --report and\n"
+	"                   --compare from there\n"
 	"  --list           show the chosen peers and cases, measure nothing\n"
 	"  --help           this text\n";
 
@@ -142,6 +143,7 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		{"seconds", required_argument, NULL, 't'},
 		{"watchdog", required_argument, NULL, 'd'},
 		{"json", required_argument, NULL, 'j'},
+		{"report", required_argument, NULL, 'R'},
 		{"compare", required_argument, NULL, 'C'},
 		{"from", required_argument, NULL, 'F'},
 		{"quick", no_argument, NULL, 'q'},
@@ -194,6 +196,9 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		case 'j':
 			ch->json = optarg;
 			break;
+		case 'R':
+			ch->report = reads_lines("--report", optarg);
+			break;
 		case 'C':
 			ch->compare = reads_lines("--compare", optarg);
 			break;
@@ -217,8 +222,8 @@ void options_parse(struct choice *ch, int argc, char **argv)
 	}
 	if (optind < argc)
 		usage(argv[optind], NULL, "only options are taken");
-	if (ch->from && !ch->compare)
-		usage("--from", ch->from, "give --compare as well");
+	if (ch->from && !ch->report && !ch->compare)
+		usage("--from", ch->from, "give --report or --compare as well");
 	if (ch->from && ch->json)
 		usage("--json", ch->json, "--from measures nothing to write");
 	for (unsigned i = 0; i < WORKLOADS && !ch->any_workload; i++)

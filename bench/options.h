@@ -21,6 +21,7 @@ struct choice {
 	double seconds, watchdog;
 	bool quick, list;
 	const char *json;    /* file to write, or NULL */
+	const char *report;  /* directory to write, or NULL */
 	const char *compare; /* file of an older run, or NULL */
 	const char *from;    /* file of a run to take instead of one, or NULL */
 };
