@@ -11,6 +11,8 @@
  *	recover.c recover_parts.c recover.h	time to recover: without peers
  *	cases.c   which cases there are, what they are called and measure
  *	stats.c report.c machine.c	figures, table and JSON, the machine
+ *	results.c	the JSON lines, read again, for these:
+ *	html.c plots.c gnuplot.c	--report, compare.c: --compare
  *
  * A case is a workload with its size, processes and placement; a peer is one
  * way of passing messages; a trial is one round of one case with one peer. All

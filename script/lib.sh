@@ -55,6 +55,9 @@ look_for()
 		command -v g++
 	want strace 'counting system calls' command -v strace
 	want scdoc 'manual pages' command -v scdoc
+	want libjansson-dev "the benchmark's page and comparison" \
+		pkg-config --exists jansson
+	want gnuplot-nox "the plots of the benchmark's page" command -v gnuplot
 	want spin 'checks models of the protocols' command -v spin
 	want clang 'the second compiler' command -v clang
 	command -v clang >/dev/null || return 0
