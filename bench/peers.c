@@ -7,5 +7,10 @@ const struct peer *const peers[] = {
 	&peer_pipe,
 	&peer_raw,
 	&peer_raw_pause,
+#ifdef HAVE_CK
+	&peer_ck_spsc,
+	&peer_ck_mpsc,
+	&peer_ck_mpmc,
+#endif
 	NULL,
 };
