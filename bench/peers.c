@@ -12,5 +12,10 @@ const struct peer *const peers[] = {
 	&peer_ck_mpsc,
 	&peer_ck_mpmc,
 #endif
+#ifdef HAVE_DPDK
+	&peer_dpdk_sp,
+	&peer_dpdk_mp,
+	&peer_dpdk_rts,
+#endif
 	NULL,
 };

@@ -12,5 +12,8 @@ extern const struct peer peer_raw_pause;
 extern const struct peer peer_ck_spsc;
 extern const struct peer peer_ck_mpsc;
 extern const struct peer peer_ck_mpmc;
+extern const struct peer peer_dpdk_sp;
+extern const struct peer peer_dpdk_mp;
+extern const struct peer peer_dpdk_rts;
 
 #endif
