@@ -7,6 +7,7 @@ const struct peer *const peers[] = {
 	&peer_pipe,
 	&peer_raw,
 	&peer_raw_pause,
+	&peer_wfcq,
 #ifdef HAVE_CK
 	&peer_ck_spsc,
 	&peer_ck_mpsc,

@@ -9,6 +9,7 @@ extern const struct peer peer_forkring;
 extern const struct peer peer_pipe;
 extern const struct peer peer_raw;
 extern const struct peer peer_raw_pause;
+extern const struct peer peer_wfcq;
 extern const struct peer peer_ck_spsc;
 extern const struct peer peer_ck_mpsc;
 extern const struct peer peer_ck_mpmc;
