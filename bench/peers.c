@@ -3,6 +3,21 @@
 #include "peers.h"
 
 const struct peer *const peers[] = {
-	&peer_forkring,	 &peer_pipe,	 &peer_raw,
-	&peer_raw_pause, &peer_no_queue, NULL,
+	&peer_forkring,
+	&peer_pipe,
+	&peer_raw,
+	&peer_raw_pause,
+	&peer_no_queue,
+	&peer_wfcq,
+#ifdef HAVE_CK
+	&peer_ck_spsc,
+	&peer_ck_mpsc,
+	&peer_ck_mpmc,
+#endif
+#ifdef HAVE_DPDK
+	&peer_dpdk_sp,
+	&peer_dpdk_mp,
+	&peer_dpdk_rts,
+#endif
+	NULL,
 };
