@@ -6,8 +6,9 @@
  * lines stand at the end of the page as well.
  *
  * Ahead: a peer is, where the median of the ratios forkring / peer is below 1
- * for a rate, or above 1 for a time or a cost. Peers named raw... do no
- * message's work: they show what the machine can do, and are told apart.
+ * for a rate, or above 1 for a time or a cost. Peers named raw... and
+ * no-queue pass no messages: they show what the machine can do, and are told
+ * apart.
  */
 #include "html.h"
 
@@ -39,6 +40,7 @@ static const char style[] =
 	"small{color:#555}\n"
 	"tr.us td{background:#fdecec;font-weight:bold}\n"
 	"td.behind{background:#fff0c2}\n"
+	"table.wide{font-size:12px}table.wide *{padding:.2em .3em}\n"
 	"figure{margin:1em 0 2em}figcaption{font-weight:bold}\n"
 	"figcaption a{font-weight:normal}\n"
 	"svg{max-width:100%;height:auto}svg text{font-family:sans-serif}\n"
@@ -79,7 +81,8 @@ static bool is_us(const struct result *r)
 
 static bool is_limit(const struct result *r)
 {
-	return strncmp(r->peer, "raw", 3) == 0;
+	return strncmp(r->peer, "raw", 3) == 0 ||
+	       strcmp(r->peer, "no-queue") == 0;
 }
 
 /* A figure of the case; not a ratio, nor the canary, and the last of its kind. */
@@ -464,8 +467,8 @@ static void write_ahead(FILE *f, const struct results *all)
 	if (ahead_rows(f, all, false) == 0)
 		fputs("<p>None.</p>\n", f);
 	fputs("<h3>Against what the machine can do</h3>\n"
-	      "<p>Peers named raw do no message's work: no payload, no queue. "
-	      "They are limits, to be near to.</p>\n",
+	      "<p>Peers named raw and no-queue pass no messages. They are "
+	      "limits, to be near to.</p>\n",
 	      f);
 	if (ahead_rows(f, all, true) == 0)
 		fputs("<p>None.</p>\n", f);
@@ -644,8 +647,9 @@ static void write_case(FILE *f, const struct results *all, unsigned group)
 
 	if (metrics == 0)
 		return;
-	us = results_find(all, group, US, metric[0]->metric, "");
-	fprintf(f, "<table id=\"case-%u\">\n<caption>", group);
+	us = n > 1 ? results_find(all, group, US, metric[0]->metric, "") : NULL;
+	fprintf(f, "<table id=\"case-%u\"%s>\n<caption>", group,
+		metrics > 4 ? " class=\"wide\"" : "");
 	html_text(f, case_words(metric[0], NULL, text, sizeof(text)));
 	canary(f, all, group);
 	fputs("</caption>\n<tr><th class=\"w\"></th>", f);

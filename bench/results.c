@@ -76,7 +76,7 @@ const char *figure_words(double v, const char *unit, char *text, size_t size)
 	static const char *const times[] = {"ns", "us", "ms", "s"};
 	static const char *const bytes[] = {"bytes", "KiB", "MiB", "GiB"};
 	static const char *const counts[] = {"", "k", "M", "G"};
-	const char *per = strchr(unit, '/'), *const *names = counts;
+	const char *const *names = counts;
 	double step = 1000;
 	unsigned i = 0;
 	int digits = 0;
@@ -110,9 +110,11 @@ const char *figure_words(double v, const char *unit, char *text, size_t size)
 	if (names != counts)
 		return text;
 	/* Whether messages or tasks is known from the case. */
-	if (per &&
-	    (strncmp(unit, "msg/", 4) == 0 || strncmp(unit, "task/", 5) == 0))
-		unit = per;
+	if (strcmp(unit, "bytes/s") == 0)
+		unit = "B/s";
+	else if (strcmp(unit, "msg/s") == 0 || strcmp(unit, "task/s") == 0 ||
+		 strcmp(unit, "1/s") == 0)
+		unit = "/s";
 	snprintf(text + strlen(text), size - strlen(text), "%s", unit);
 	return text;
 }
@@ -203,14 +205,12 @@ const char *case_words(const struct result *r, const char *but, char *text,
 
 int result_direction(const struct result *r)
 {
-	const char *per = strchr(r->unit, '/');
-
 	/* How even it was, and what was asked for. */
 	if (strncmp(r->metric, "share", 5) == 0 ||
 	    strcmp(r->metric, "offered") == 0 || strcmp(r->unit, "1") == 0 ||
 	    *r->unit == '\0')
 		return 0;
-	return per ? 1 : -1;
+	return strchr(r->unit, '/') ? 1 : -1;
 }
 
 /* ---- reading ---- */
