@@ -19,5 +19,8 @@ const struct peer *const peers[] = {
 	&peer_dpdk_mp,
 	&peer_dpdk_rts,
 #endif
+#ifdef HAVE_ICEORYX
+	&peer_iceoryx,
+#endif
 	NULL,
 };

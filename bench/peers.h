@@ -17,5 +17,6 @@ extern const struct peer peer_ck_mpmc;
 extern const struct peer peer_dpdk_sp;
 extern const struct peer peer_dpdk_mp;
 extern const struct peer peer_dpdk_rts;
+extern const struct peer peer_iceoryx;
 
 #endif
