@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine: its names for the output, its clock's governor, how fast it burns time, and which two
- * CPUs a pinned case uses:
- * the first that this process may use, and the next of another core in the same
- * package where there is one (two threads of one core share too much to be a
- * fair place for two processes).
+ * The machine: its names for the output, its clock's governor, how fast it burns
+ * time, and which two CPUs a pinned case uses: the first that this process may
+ * use, and the next of another core in the same package where there is one (two
+ * threads of one core share too much to be a fair place for two processes).
  */
 #define _GNU_SOURCE 1
 

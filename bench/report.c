@@ -4,7 +4,7 @@
  * the rounds, with the least and the greatest. A ratio is taken round by round,
  * of trials that ran one after the other, and the median of those is shown:
  * base (forkring where it took part) / peer. Above 1 is good for rates, below 1
- * for round trips.
+ * for latencies.
  */
 #include "bench.h"
 

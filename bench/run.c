@@ -88,11 +88,15 @@ static unsigned lay_out(struct trial *t)
 {
 	static const struct {
 		enum role first, others;
-	} roles[] = {
-		[STREAM] = {CONSUMER, PRODUCER}, [RTT] = {SERVER, CLIENT},
-		[FANIN] = {CONSUMER, PRODUCER},	 [FARM] = {MAIN, WORKER},
-		[FANOUT] = {PRODUCER, CONSUMER}, [MESH] = {NODE, NODE},
+	} roles[WORKLOADS] = {
+		[STREAM] = {CONSUMER, PRODUCER},
+		[RTT] = {SERVER, CLIENT},
+		[FANIN] = {CONSUMER, PRODUCER},
+		[FARM] = {MAIN, WORKER},
+		[FANOUT] = {PRODUCER, CONSUMER},
+		[MESH] = {NODE, NODE},
 		[OPEN] = {CONSUMER, PRODUCER},
+		[IDLE ... LIMITS] = {MAIN, MAIN}, /* alone */
 	};
 	enum workload w = t->c->workload;
 	struct member *member = t->shared->member;
