@@ -85,7 +85,8 @@ static unsigned lay_out(struct trial *t)
 	struct member *member = t->shared->member;
 	unsigned n = t->c->workload == FARM ? t->c->workers : t->c->producers;
 
-	if (t->c->workload == FARM && t->peer->own_workers)
+	if (t->peer->own_processes ||
+	    (t->c->workload == FARM && t->peer->own_workers))
 		n = 0;
 	for (unsigned i = 0; i <= n; i++) {
 		member[i].role = i ? others[t->c->workload]
