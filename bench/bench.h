@@ -133,7 +133,7 @@ struct control {
 	/* Peers' own, to find each other. W: one process before it is ready. */
 	APART uint64_t address[MEMBERS_MAX];
 	struct member member[MEMBERS_MAX];
-	/* Workers that a peer forks itself. W: each its own. R: harness. */
+	/* Processes that a peer forks itself. W: each its own. R: harness. */
 	APART word32 own_worker[PROCS_MAX];
 	/* Round trips, latencies. W: client or consumer. R: harness after its
 	 * end. */
@@ -174,8 +174,8 @@ struct peer {
 	const char *name;
 	const char *note; /* how it is used, and what is unfair about it */
 	bool (*can)(const struct bench_case *c);
-	/* It forks the workers of a farm itself. */
-	bool own_workers;
+	/* Member 0 makes the workers of a farm itself; or, all others. */
+	bool own_workers, own_processes;
 	/* In the harness, before the fork. 0 or -errno. */
 	int (*open)(struct trial *t);
 	/* In each process: set up, trial_start(), work until PHASE_STOP, and

@@ -22,5 +22,7 @@ const struct peer *const peers[] = {
 #ifdef HAVE_ICEORYX
 	&peer_iceoryx,
 #endif
+	&peer_py_queue,
+	&peer_py_pool,
 	NULL,
 };

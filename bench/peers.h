@@ -18,5 +18,7 @@ extern const struct peer peer_dpdk_sp;
 extern const struct peer peer_dpdk_mp;
 extern const struct peer peer_dpdk_rts;
 extern const struct peer peer_iceoryx;
+extern const struct peer peer_py_queue;
+extern const struct peer peer_py_pool;
 
 #endif
