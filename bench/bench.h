@@ -6,8 +6,10 @@
  *	run.c     one trial: fork, pin, start together, watch, end
  *	queue.h   a peer as queues, and what the processes do over them, the
  *		  same for every peer; drive.h, drive_*.h: the parts of that
- *	recover.c recover_parts.c recover.h	time to recover: without peers
  *	peer_*.c  how messages go from one process to another
+ *	idle.c names.c limits.c solo.h		workloads without queues
+ *	recover.c recover_parts.c recover.h	time to recover: without peers
+ *	cases.c   which cases there are, what they are called and measure
  *	stats.c report.c machine.c	figures, table and JSON, the machine
  *
  * A case is a workload with its size, processes and placement; a peer is one
@@ -35,13 +37,18 @@
 #define BATCH_MAX   32	/* messages of a batch */
 
 enum workload {
-	STREAM,	 /* one producer, one consumer */
-	RTT,	 /* a client's message goes to a server and is answered */
-	FANIN,	 /* many producers, one consumer */
-	FARM,	 /* one gives tasks to many and reads their results */
-	FANOUT,	 /* one sends to a queue that many take from */
-	MESH,	 /* each of many sends to all others */
-	OPEN,	 /* one producer, one consumer, messages due at fixed times */
+	STREAM, /* one producer, one consumer */
+	RTT,	/* a client's message goes to a server and is answered */
+	FANIN,	/* many producers, one consumer */
+	FARM,	/* one gives tasks to many and reads their results */
+	FANOUT, /* one sends to a queue that many take from */
+	MESH,	/* each of many sends to all others */
+	OPEN,	/* one producer, one consumer, messages due at fixed times */
+	/* Without queues: */
+	IDLE,	 /* CPU time of processes that have nothing to do */
+	MEMORY,	 /* what they take */
+	NAMES,	 /* joining, leaving, looking up */
+	LIMITS,	 /* what the machine can do at all */
 	RECOVER, /* one is killed, and the others go on */
 	WORKLOADS,
 };
@@ -72,15 +79,20 @@ enum style {
 	STYLES,
 };
 
+static inline bool without_queues(enum workload workload)
+{
+	return workload >= IDLE;
+}
+
 struct bench_case {
 	enum workload workload;
 	enum mode mode;
 	enum placement placement;
 	size_t size; /* bytes of each message, task and result */
 	unsigned producers; /* of a mesh: its nodes */
-	unsigned workers;   /* of a farm; who takes, in a fan-out */
+	unsigned workers;   /* of a farm; who takes, in a fan-out; who idles */
 	enum loss loss;	  /* of recover */
-	bool supervised;
+	bool supervised;  /* of idle and recover */
 	enum style style; /* of a stream */
 	unsigned task_ns; /* a farm's worker burns for each task */
 	unsigned load;	  /* of an open loop: percent of the peer's own peak */
@@ -127,6 +139,8 @@ struct control {
 	struct hist singles; /* ns of one */
 	/* When an open loop's message 0 was due. W: producer. R: consumer. */
 	word64 open_start;
+	/* Of a workload without queues. W: it. R: harness after its end. */
+	double value[METRICS_MAX];
 	/* The lines that peer_raw.c passes to and fro. */
 	APART word64 ping;
 	APART word64 pong;
@@ -137,6 +151,12 @@ struct control {
 #define RTT_BATCH 64
 
 struct peer;
+struct machine;
+
+/* All of a workload without queues, in a process of its own: ns to measure each
+ * of its metrics for, which go to value[]. 0 or -errno. */
+typedef int solo_fn(const struct bench_case *c, const struct machine *machine,
+		    uint64_t ns, double *value);
 
 struct trial {
 	const struct bench_case *c;
@@ -145,6 +165,7 @@ struct trial {
 	void *priv; /* the peer's, made by open() */
 	uint64_t burn_steps; /* of each task of a farm */
 	uint64_t period_ps;  /* of an open loop; 0: as fast as it goes */
+	solo_fn *solo;	     /* instead of the peer's processes, or NULL */
 };
 
 struct peer {
@@ -236,7 +257,12 @@ struct recovery {
 enum outcome recover_run(const struct bench_case *c, unsigned kills,
 			 uint64_t watchdog_ns, struct recovery *ret);
 
-/* ---- report.c ---- */
+/* ---- cases.c ---- */
+
+extern const char *const workload_names[WORKLOADS];
+extern const char *const mode_names[];
+extern const char *const style_names[STYLES];
+extern const char *const loss_names[];
 
 struct metric {
 	const char *name, *unit;
@@ -244,6 +270,11 @@ struct metric {
 
 /* The metrics of a workload, the one that ratios are of first. */
 unsigned metrics_of(enum workload workload, const struct metric **ret);
+
+/* A case in words, for a heading: returns text. */
+const char *case_text(const struct bench_case *c, char *text, size_t size);
+
+/* ---- report.c ---- */
 
 /* All rounds of one peer in one case. */
 struct series {
@@ -258,13 +289,6 @@ struct report {
 	const char *commit;
 	FILE *json; /* or NULL */
 };
-
-extern const char *const workload_names[WORKLOADS];
-extern const char *const mode_names[];
-extern const char *const style_names[STYLES];
-
-/* A case in words, for a heading: returns text. */
-const char *case_text(const struct bench_case *c, char *text, size_t size);
 
 /* canary[2]: ns of a cache line's round trip before and after; 0: not taken. */
 void report_case(const struct report *report, const struct bench_case *c,

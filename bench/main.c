@@ -14,6 +14,7 @@
  */
 #include "options.h"
 #include "peers.h"
+#include "solo.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -57,6 +58,32 @@ static struct timing timing_of(const struct bench *b, double seconds)
 	};
 }
 
+/* Many processes on few CPUs need longer until each had its turn; and idle ones
+ * sleep for a second. */
+static double seconds_of(const struct bench *b, const struct bench_case *c)
+{
+	return c->workload == FANIN  ? 2 * b->seconds
+	       : c->workload == IDLE ? 2
+				     : b->seconds;
+}
+
+/* Who does the workloads without queues, and how; recover.c aside. */
+static const struct {
+	const struct peer *peer;
+	solo_fn *run;
+} solos[WORKLOADS] = {
+	[IDLE] = {&peer_forkring, idle_run},
+	[MEMORY] = {&peer_forkring, idle_run},
+	[NAMES] = {&peer_forkring, names_run},
+	[LIMITS] = {&peer_raw, limits_run},
+};
+
+static bool takes_part(const struct peer *peer, const struct bench_case *c)
+{
+	return without_queues(c->workload) ? peer == solos[c->workload].peer
+					   : peer->can(c);
+}
+
 /* A bare cache line's round trip between the two CPUs; 0: not to be had. */
 static double canary(const struct bench *b, const struct bench_case *c)
 {
@@ -93,14 +120,12 @@ static enum outcome run_round(struct bench *b, struct trial *t,
 static void run_case(struct bench *b, const struct bench_case *c)
 {
 	static struct series series[PEERS_MAX];
-	/* Many processes on few CPUs need longer until each had its turn. */
-	struct timing timing = timing_of(
-		b, c->workload == FANIN ? 2 * b->seconds : b->seconds);
+	struct timing timing = timing_of(b, seconds_of(b, c));
 	double line[2];
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < b->choice->peers; i++)
-		if (b->choice->peer[i]->can(c))
+		if (takes_part(b->choice->peer[i], c))
 			series[n++] = (struct series){
 				.peer = b->choice->peer[i]};
 	if (n == 0)
@@ -113,6 +138,7 @@ static void run_case(struct bench *b, const struct bench_case *c)
 				.c = c,
 				.peer = s->peer,
 				.shared = b->shared,
+				.solo = solos[c->workload].run,
 				.burn_steps =
 					(uint64_t)(c->task_ns * b->burn_speed),
 			};
@@ -214,7 +240,7 @@ int main(int argc, char **argv)
 	struct bench b = {.choice = &choice};
 
 	options_parse(&choice, argc, argv);
-	options_cases(&cases, &choice);
+	cases_choose(&cases, &choice);
 	if (choice.list) {
 		list(&choice, &cases);
 		return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line, and the cases that it chooses. */
+/* The command line. */
 #include "options.h"
 
 #include "payload.h"
@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXIT_USAGE 2
 #define KILLS_MAX 100000
 #define TASK_NS_MAX 10000000
 
@@ -25,17 +24,21 @@ static const char help[] =
 	"Usage: forkring-bench [OPTION]...\n"
 	"Measure forkring beside others at the same work, in turns.\n"
 	"\n"
-	"  --quick          fewer and shorter rounds: under a minute in all\n"
-	"  --workload NAME  only stream, rtt, fanin, farm, fanout, mesh,\n"
-	"                   open or recover (may be repeated)\n"
-	"  --peer NAME      only this one (may be repeated)\n"
-	"  --size N         messages of N bytes (may be repeated)\n"
-	"  --mode NAME      round trips: only poll or sleep\n"
-	"  --style NAME     streams: only single, batched or in_place\n"
+	"Which cases; these may be repeated, and stand for the usual ones:\n"
+	"  --workload NAME  stream, rtt, fanin, farm, fanout, mesh, open, idle,\n"
+	"                   memory, names, limits or recover\n"
+	"  --peer NAME      see --list\n"
+	"  --size N         messages of N bytes, 8 to 65536\n"
 	"  --producers N    fan-in from N, mesh of N, 1 to 64\n"
 	"  --workers N      farm of N, fan-out to N, 1 to 64\n"
-	"  --task-ns N      farm: only tasks of N nanoseconds, 0 to 10000000\n"
-	"  --load N         open loop: only at N percent of the peak, 1 to 100\n"
+	"  --task-ns N      farm: tasks of N nanoseconds, 0 to 10000000\n"
+	"  --load N         open loop: at N percent of the peak, 1 to 100\n"
+	"and these may not:\n"
+	"  --mode NAME      round trips: only poll or sleep\n"
+	"  --style NAME     streams: only single, batched or in_place\n"
+	"\n"
+	"  --quick          fewer cases, fewer and shorter rounds: some minutes\n"
+	"                   less\n"
 	"  --rounds N       rounds of each case: 5, or 3 with --quick\n"
 	"  --kills N        of each case of recover, at least: 500, or 50 with\n"
 	"                   --quick\n"
@@ -94,16 +97,22 @@ static void choose_peer(struct choice *ch, const char *name)
 	usage("--peer", name, "no such peer; --list shows them");
 }
 
+static void choose_number(struct list *list, const char *option,
+			  const char *text, unsigned min, unsigned max,
+			  const char *want)
+{
+	if (list->n == CHOICES_MAX)
+		usage(option, text, "that is too many of them: at most 16");
+	list->v[list->n++] = whole(option, text, min, max, want);
+}
+
 static void choose_size(struct choice *ch, const char *text)
 {
 	static const char want[] = "give a multiple of 8 from 8 to 65536";
-	unsigned size = whole("--size", text, 1, PAYLOAD_MAX, want);
 
-	if (size % 8)
+	choose_number(&ch->sizes, "--size", text, 8, PAYLOAD_MAX, want);
+	if (ch->sizes.v[ch->sizes.n - 1] % 8)
 		usage("--size", text, want);
-	if (ch->sizes == CHOICES_MAX)
-		usage("--size", text, "that is too many sizes: at most 16");
-	ch->size[ch->sizes++] = size;
 }
 
 static void choose_mode(struct choice *ch, const char *name)
@@ -153,8 +162,7 @@ void options_parse(struct choice *ch, int argc, char **argv)
 	};
 	int o;
 
-	*ch = (struct choice){
-		.mode = -1, .style = -1, .task_ns = -1, .watchdog = 20};
+	*ch = (struct choice){.mode = -1, .style = -1, .watchdog = 20};
 	opterr = 0;
 	while ((o = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		switch (o) {
@@ -174,21 +182,21 @@ void options_parse(struct choice *ch, int argc, char **argv)
 			choose_style(ch, optarg);
 			break;
 		case 'P':
-			ch->producers = whole("--producers", optarg, 1,
-					      PROCS_MAX, procs);
+			choose_number(&ch->producers, "--producers", optarg, 1,
+				      PROCS_MAX, procs);
 			break;
 		case 'W':
-			ch->workers =
-				whole("--workers", optarg, 1, PROCS_MAX, procs);
+			choose_number(&ch->workers, "--workers", optarg, 1,
+				      PROCS_MAX, procs);
 			break;
 		case 'T':
-			ch->task_ns = (int)whole("--task-ns", optarg, 0,
-						 TASK_NS_MAX,
-						 "give 0 to 10000000");
+			choose_number(&ch->task_ns, "--task-ns", optarg, 0,
+				      TASK_NS_MAX,
+				      "give a number from 0 to 10000000");
 			break;
 		case 'L':
-			ch->load = whole("--load", optarg, 1, 100,
-					 "give a number from 1 to 100");
+			choose_number(&ch->load, "--load", optarg, 1, 100,
+				      "give a number from 1 to 100");
 			break;
 		case 'r':
 			ch->rounds = whole("--rounds", optarg, 1, ROUNDS_MAX,
@@ -231,156 +239,4 @@ void options_parse(struct choice *ch, int argc, char **argv)
 	if (ch->peers == 0)
 		for (; peers[ch->peers]; ch->peers++)
 			ch->peer[ch->peers] = peers[ch->peers];
-}
-
-/* ---- the cases ---- */
-
-static void add(struct cases *cases, const struct choice *ch,
-		struct bench_case c)
-{
-	if (ch->mode >= 0 && c.workload == RTT && c.mode != (enum mode)ch->mode)
-		return;
-	if (ch->style >= 0 && c.workload == STREAM &&
-	    c.style != (enum style)ch->style)
-		return;
-	if (cases->n < CASES_MAX)
-		cases->c[cases->n++] = c;
-}
-
-/* The usual sizes of a workload, unless some were chosen. */
-static unsigned sizes_of(const struct choice *ch, enum workload w,
-			 size_t *sizes)
-{
-	static const size_t usual[WORKLOADS][CHOICES_MAX] = {
-		[STREAM] = {8, 64, 256, 1024, 4096, 65536},
-		[RTT] = {8, 40, 64},
-		[FANIN] = {64},
-		[FARM] = {8, 64, 4096},
-		[FANOUT] = {64},
-		[MESH] = {64},
-		[OPEN] = {64},
-		[RECOVER] = {64},
-	};
-	unsigned n = 0;
-
-	if (ch->sizes) {
-		memcpy(sizes, ch->size, sizeof(ch->size));
-		return ch->sizes;
-	}
-	memcpy(sizes, usual[w], sizeof(usual[w]));
-	while (n < CHOICES_MAX && sizes[n])
-		n++;
-	return n;
-}
-
-static void add_stream(struct cases *cases, const struct choice *ch,
-		       size_t size)
-{
-	struct bench_case c = {STREAM, ADAPTIVE, CROSS, size, 1, 0};
-
-	for (c.style = SINGLE; c.style < STYLES; c.style++)
-		add(cases, ch, c);
-}
-
-static void add_rtt(struct cases *cases, const struct choice *ch, size_t size)
-{
-	add(cases, ch, (struct bench_case){RTT, POLL, CROSS, size, 1, 0});
-	add(cases, ch, (struct bench_case){RTT, SLEEP, CROSS, size, 1, 0});
-	add(cases, ch, (struct bench_case){RTT, SLEEP, SAME, size, 1, 0});
-}
-
-static void add_fanin(struct cases *cases, const struct choice *ch, size_t size)
-{
-	static const unsigned usual[] = {2, 3, 8, 32};
-	struct bench_case c = {FANIN, ADAPTIVE, UNPINNED, size, 0, 0};
-
-	for (unsigned i = 0; i < (ch->producers ? 1 : 4); i++) {
-		c.producers = ch->producers ? ch->producers : usual[i];
-		add(cases, ch, c);
-	}
-}
-
-/* Tasks that take their time are measured with 64 bytes only. */
-static void add_farm(struct cases *cases, const struct choice *ch, size_t size)
-{
-	static const unsigned workers[] = {2, 4, 16};
-	static const unsigned task_ns[] = {0, 1000, 10000, 1000000};
-	const unsigned tasks = ch->task_ns < 0 && size == 64 ? 4 : 1;
-	struct bench_case c = {FARM, ADAPTIVE, UNPINNED, size, 1, 0};
-
-	for (unsigned i = 0; i < (ch->workers ? 1 : 3); i++) {
-		c.workers = ch->workers ? ch->workers : workers[i];
-		for (unsigned k = 0; k < tasks; k++) {
-			c.task_ns = ch->task_ns < 0 ? task_ns[k]
-						    : (unsigned)ch->task_ns;
-			add(cases, ch, c);
-		}
-	}
-}
-
-static void add_fanout(struct cases *cases, const struct choice *ch,
-		       size_t size)
-{
-	static const unsigned usual[] = {2, 4, 8};
-	struct bench_case c = {FANOUT, ADAPTIVE, UNPINNED, size, 1, 0};
-
-	for (unsigned i = 0; i < (ch->workers ? 1 : 3); i++) {
-		c.workers = ch->workers ? ch->workers : usual[i];
-		add(cases, ch, c);
-	}
-}
-
-static void add_mesh(struct cases *cases, const struct choice *ch, size_t size)
-{
-	struct bench_case c = {MESH, ADAPTIVE, UNPINNED, size, 8, 0};
-
-	if (ch->producers)
-		c.producers = ch->producers;
-	if (c.producers > 1)
-		add(cases, ch, c);
-}
-
-static void add_open(struct cases *cases, const struct choice *ch, size_t size)
-{
-	static const unsigned usual[] = {10, 50, 90};
-	struct bench_case c = {OPEN, ADAPTIVE, CROSS, size, 1, 0};
-
-	for (unsigned i = 0; i < (ch->load ? 1 : 3); i++) {
-		c.load = ch->load ? ch->load : usual[i];
-		add(cases, ch, c);
-	}
-}
-
-static void add_recover(struct cases *cases, const struct choice *ch,
-			size_t size)
-{
-	struct bench_case c = {RECOVER, ADAPTIVE, UNPINNED, size, 0, 0};
-
-	for (unsigned i = 0; i < 4; i++) {
-		c.supervised = i < 2;
-		c.loss = i % 2 ? LOSS_CLAIM : LOSS_TASK;
-		c.producers = c.loss == LOSS_CLAIM ? 3 : 1;
-		c.workers = c.loss == LOSS_TASK ? 2 : 0;
-		add(cases, ch, c);
-	}
-}
-
-void options_cases(struct cases *cases, const struct choice *ch)
-{
-	static void (*const adders[WORKLOADS])(
-		struct cases *, const struct choice *, size_t) = {
-		[STREAM] = add_stream, [RTT] = add_rtt,
-		[FANIN] = add_fanin,   [FARM] = add_farm,
-		[FANOUT] = add_fanout, [MESH] = add_mesh,
-		[OPEN] = add_open,     [RECOVER] = add_recover,
-	};
-	size_t sizes[CHOICES_MAX];
-
-	cases->n = 0;
-	for (unsigned w = 0; w < WORKLOADS; w++) {
-		unsigned n = ch->workload[w] ? sizes_of(ch, w, sizes) : 0;
-
-		for (unsigned i = 0; i < n; i++)
-			adders[w](cases, ch, sizes[i]);
-	}
 }

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* What was asked for on the command line. */
+/* What was asked for on the command line, and the cases that follow. */
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
 #include "bench.h"
 
-#define CASES_MAX 256
+#define EXIT_USAGE  2
+#define CASES_MAX   1024
 #define CHOICES_MAX 16
+
+struct list {
+	unsigned n, v[CHOICES_MAX];
+};
 
 /* What was chosen; nothing of a kind: all of it. */
 struct choice {
 	bool workload[WORKLOADS], any_workload;
 	const struct peer *peer[PEERS_MAX];
 	unsigned peers;
-	size_t size[CHOICES_MAX];
-	unsigned sizes;
-	unsigned producers, workers; /* 0: the usual ones */
-	int task_ns;		     /* of a farm; -1: the usual ones */
-	unsigned load;		     /* of an open loop; 0: the usual ones */
+	struct list sizes, producers, workers, task_ns, load;
 	int mode, style;	     /* of round trips, of streams; -1: all */
 	unsigned rounds, kills;	     /* 0: the usual number */
 	double seconds, watchdog;
@@ -33,7 +34,7 @@ struct cases {
 /* Ends the program with status 2 and one line that says what to do. */
 void options_parse(struct choice *ch, int argc, char **argv);
 
-/* The cases that were chosen. */
-void options_cases(struct cases *cases, const struct choice *ch);
+/* cases.c: the cases that were chosen. */
+void cases_choose(struct cases *cases, const struct choice *ch);
 
 #endif

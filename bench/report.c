@@ -11,33 +11,10 @@
 #include <math.h>
 #include <string.h>
 
-const char *const workload_names[WORKLOADS] = {
-	[STREAM] = "stream", [RTT] = "rtt",	    [FANIN] = "fanin",
-	[FARM] = "farm",     [FANOUT] = "fanout",   [MESH] = "mesh",
-	[OPEN] = "open",     [RECOVER] = "recover",
-};
-
-const char *const mode_names[] = {
-	[ADAPTIVE] = "adaptive",
-	[SLEEP] = "sleep",
-	[POLL] = "poll",
-};
-
-const char *const style_names[STYLES] = {
-	[SINGLE] = "single",
-	[BATCHED] = "batched",
-	[IN_PLACE] = "in_place",
-};
-
 static const char *const placement_names[] = {
 	[UNPINNED] = "none",
 	[CROSS] = "cross",
 	[SAME] = "same",
-};
-
-static const char *const loss_names[] = {
-	[LOSS_TASK] = "task",
-	[LOSS_CLAIM] = "claim",
 };
 
 static const char *const outcome_names[] = {
@@ -45,83 +22,6 @@ static const char *const outcome_names[] = {
 	[FAILED] = "failed",
 	[WEDGED] = "wedged",
 };
-
-unsigned metrics_of(enum workload workload, const struct metric **ret)
-{
-	static const struct metric stream[] = {{"rate", "msg/s"}};
-	static const struct metric rtt[] = {
-		{"p50", "ns"}, {"p99", "ns"}, {"p99.9", "ns"}};
-	static const struct metric open[] = {{"p50", "ns"},
-					     {"p99", "ns"},
-					     {"p99.9", "ns"},
-					     {"offered", "msg/s"}};
-	static const struct metric fanin[] = {{"rate", "msg/s"},
-					      {"share_min", "fraction"},
-					      {"share_max", "fraction"}};
-	static const struct metric farm[] = {{"rate", "task/s"}};
-
-	switch (workload) {
-	case RTT:
-		*ret = rtt;
-		return 3;
-	case OPEN:
-		*ret = open;
-		return 4;
-	case FANIN:
-		*ret = fanin;
-		return 3;
-	case FARM:
-		*ret = farm;
-		return 1;
-	default:
-		*ret = stream;
-		return 1;
-	}
-}
-
-const char *case_text(const struct bench_case *c, char *text, size_t size)
-{
-	static const char *const where[] = {
-		[UNPINNED] = "not pinned",
-		[CROSS] = "across two CPUs",
-		[SAME] = "on one CPU",
-	};
-	static const char *const how[STYLES] = {
-		[SINGLE] = "",
-		[BATCHED] = ", batched",
-		[IN_PLACE] = ", in place",
-	};
-	char who[64], task[32];
-
-	if (c->workload == RECOVER) {
-		snprintf(text, size, "%s, %zu bytes, killed with a %s in hand, "
-				     "%s a supervisor",
-			 workload_names[c->workload], c->size,
-			 loss_names[c->loss], c->supervised ? "with" : "without");
-		return text;
-	}
-	snprintf(task, sizeof(task),
-		 c->task_ns ? "tasks of %g us" : "empty tasks",
-		 c->task_ns / 1e3);
-	if (c->workload == RTT)
-		snprintf(who, sizeof(who), "1 <-> 1");
-	else if (c->workload == FARM)
-		snprintf(who, sizeof(who), "1 <-> %u workers, %s", c->workers,
-			 task);
-	else if (c->workload == FANOUT)
-		snprintf(who, sizeof(who), "1 -> %u", c->workers);
-	else if (c->workload == MESH)
-		snprintf(who, sizeof(who), "%u, all to all", c->producers);
-	else if (c->workload == OPEN)
-		snprintf(who, sizeof(who), "1 -> 1, at %u %% of its peak",
-			 c->load);
-	else
-		snprintf(who, sizeof(who), "%u -> 1", c->producers);
-	snprintf(text, size, "%s, %zu bytes, %s%s, %s, %s",
-		 workload_names[c->workload], c->size, who, how[c->style],
-		 where[c->placement], mode_names[c->mode]);
-	return text;
-}
 
 /* ---- figures ---- */
 
@@ -178,7 +78,13 @@ static const char *figure(const struct metric *m, double v, char *text,
 {
 	if (strcmp(m->unit, "ns") == 0)
 		return duration(v, text, size);
-	if (v >= 1e6)
+	if (strcmp(m->unit, "fraction") == 0)
+		snprintf(text, size, "%.4f %%", 100 * v);
+	else if (strcmp(m->unit, "bytes") == 0)
+		snprintf(text, size, "%.1f KiB", v / 1024);
+	else if (strcmp(m->unit, "bytes/s") == 0)
+		snprintf(text, size, "%.2f GB/s", v / 1e9);
+	else if (v >= 1e6)
 		snprintf(text, size, "%.2f M/s", v / 1e6);
 	else if (v >= 1e4)
 		snprintf(text, size, "%.1f k/s", v / 1e3);
@@ -230,15 +136,33 @@ static void print_row(const struct bench_case *c, const struct series *base,
 		print_shares(c, s);
 }
 
-static void print_case(const struct bench_case *c, const struct series *series,
-		       unsigned count, const double *canary)
+/* One peer, and metrics that have little to do with each other. */
+static void print_metrics(const struct bench_case *c, const struct series *s)
 {
-	double line = canary[0] / canary[1];
 	const struct metric *metrics;
 	unsigned n = metrics_of(c->workload, &metrics);
-	char text[128];
+	char a[32], b[32], d[32];
+	struct summary m;
 
-	printf("\n%s\n", case_text(c, text, sizeof(text)));
+	printf("  %-16s%12s%12s%12s\n", s->peer->name, "median", "min", "max");
+	for (unsigned i = 0; i < n && s->rounds; i++) {
+		m = of_metric(s, i);
+		printf("  %-16s%12s%12s%12s\n", metrics[i].name,
+		       figure(&metrics[i], m.median, a, sizeof(a)),
+		       figure(&metrics[i], m.min, b, sizeof(b)),
+		       figure(&metrics[i], m.max, d, sizeof(d)));
+	}
+	if (s->outcome != DONE)
+		printf("  %s in round %u\n", outcome_names[s->outcome],
+		       s->rounds + 1);
+}
+
+static void print_peers(const struct bench_case *c, const struct series *series,
+			unsigned count)
+{
+	const struct metric *metrics;
+	unsigned n = metrics_of(c->workload, &metrics);
+
 	printf("  %-10s%12s%12s%12s", "", metrics->name, "min", "max");
 	for (unsigned i = 1; i < n && columns(c); i++)
 		printf("%12s", metrics[i].name);
@@ -247,6 +171,19 @@ static void print_case(const struct bench_case *c, const struct series *series,
 	printf("\n");
 	for (unsigned i = 0; i < count; i++)
 		print_row(c, &series[0], &series[i]);
+}
+
+static void print_case(const struct bench_case *c, const struct series *series,
+		       unsigned count, const double *canary)
+{
+	double line = canary[0] / canary[1];
+	char text[128];
+
+	printf("\n%s\n", case_text(c, text, sizeof(text)));
+	if (without_queues(c->workload))
+		print_metrics(c, series);
+	else
+		print_peers(c, series, count);
 	if (canary[0] > 0 && canary[1] > 0)
 		printf("  (a cache line's round trip: %.0f ns before, %.0f ns "
 		       "after%s)\n",
@@ -318,11 +255,11 @@ static void json_line(const struct report *report, const struct bench_case *c,
 	fprintf(f, ",\"task_ns\":%u,\"load\":%u", c->task_ns, c->load);
 	fprintf(f, ",\"pinned\":%s", c->placement ? "true" : "false");
 	json_string(f, "placement", placement_names[c->placement]);
-	if (c->workload == RECOVER) {
+	if (c->workload == RECOVER)
 		json_string(f, "in_hand", loss_names[c->loss]);
+	if (c->workload == RECOVER || c->workload == IDLE)
 		fprintf(f, ",\"supervisor\":%s",
 			c->supervised ? "true" : "false");
-	}
 	json_string(f, "metric", line->metric.name);
 	json_string(f, "unit", line->metric.unit);
 	if (line->versus)

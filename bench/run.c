@@ -8,7 +8,8 @@
  * producer has arrived, and all of them go on sending until it has ended. So
  * no process of the trial looks at a clock or makes a system call for the
  * harness while it is measured. Round trips are timed by the client (drive.h),
- * an open loop's latencies by the consumer (drive_open.h).
+ * an open loop's latencies by the consumer (drive_open.h). A workload without
+ * queues is one process that measures itself.
  *
  * Watchdog: what does not end in time is killed, by the pids that were forked
  * here and by those that workers of a peer's own left in the control page (they
@@ -30,7 +31,7 @@
 struct run {
 	struct trial *t;
 	const struct machine *machine;
-	uint64_t deadline;
+	uint64_t deadline, measure_ns;
 	unsigned count;   /* of members */
 	unsigned running; /* not reaped yet */
 	bool failed;      /* one of them did not end well */
@@ -85,18 +86,23 @@ static unsigned lay_out(struct trial *t)
 {
 	static const struct {
 		enum role first, others;
-	} roles[] = {
-		[STREAM] = {CONSUMER, PRODUCER}, [RTT] = {SERVER, CLIENT},
-		[FANIN] = {CONSUMER, PRODUCER},	 [FARM] = {MAIN, WORKER},
-		[FANOUT] = {PRODUCER, CONSUMER}, [MESH] = {NODE, NODE},
+	} roles[WORKLOADS] = {
+		[STREAM] = {CONSUMER, PRODUCER},
+		[RTT] = {SERVER, CLIENT},
+		[FANIN] = {CONSUMER, PRODUCER},
+		[FARM] = {MAIN, WORKER},
+		[FANOUT] = {PRODUCER, CONSUMER},
+		[MESH] = {NODE, NODE},
 		[OPEN] = {CONSUMER, PRODUCER},
+		[IDLE ... LIMITS] = {MAIN, MAIN}, /* alone */
 	};
 	enum workload w = t->c->workload;
 	struct member *member = t->shared->member;
-	unsigned n = w == FARM && t->peer->own_workers ? 0
-		     : w == FARM || w == FANOUT	       ? t->c->workers
-		     : w == MESH		       ? t->c->producers - 1
-						       : t->c->producers;
+	unsigned n = t->solo				 ? 0
+		     : w == FARM && t->peer->own_workers ? 0
+		     : w == FARM || w == FANOUT		 ? t->c->workers
+		     : w == MESH			 ? t->c->producers - 1
+							 : t->c->producers;
 
 	for (unsigned i = 0; i <= n; i++) {
 		member[i].role = i ? roles[w].others : roles[w].first;
@@ -118,7 +124,10 @@ static _Noreturn void child(struct run *r, unsigned i, pid_t parent)
 		rc = machine_pin(r->machine->cpu_a);
 	else if (r->t->c->placement == CROSS)
 		rc = machine_pin(r->machine->cpu_b);
-	if (rc == 0)
+	if (rc == 0 && r->t->solo)
+		rc = r->t->solo(r->t->c, r->machine, r->measure_ns,
+				r->t->shared->value);
+	else if (rc == 0)
 		rc = r->t->peer->run(r->t, m->role, m->index);
 	m->rc = rc;
 	_exit(rc < 0);
@@ -308,8 +317,11 @@ static void snapshot(const struct run *r, struct snapshot *s)
 static enum outcome measure(struct run *r, const struct timing *timing,
 			    struct snapshot s[2])
 {
-	enum outcome o = watch(r, all_ready);
+	enum outcome o;
 
+	if (r->t->solo)
+		return watch(r, all_ended);
+	o = watch(r, all_ready);
 	if (o != DONE)
 		return o;
 	set_phase(r, PHASE_WARM);
@@ -429,7 +441,9 @@ static void sum_up(const struct run *r, const struct snapshot s[2],
 {
 	const struct trial *t = r->t;
 
-	if (t->c->workload == RTT)
+	if (t->solo)
+		memcpy(ret->value, t->shared->value, sizeof(ret->value));
+	else if (t->c->workload == RTT)
 		sum_up_rtt(r, ret);
 	else if (t->c->workload == OPEN && t->period_ps)
 		sum_up_latency(r, ret);
@@ -448,8 +462,9 @@ enum outcome run_trial(struct trial *t, const struct machine *machine,
 	memset(t->shared, 0, sizeof(*t->shared));
 	memset(ret, 0, sizeof(*ret));
 	r.deadline = now_ns() + timing->watchdog_ns + timing->warm_ns +
-		     timing->measure_ns;
-	rc = t->peer->open(t);
+		     timing->measure_ns * (t->solo ? METRICS_MAX : 1);
+	r.measure_ns = timing->measure_ns;
+	rc = t->solo ? 0 : t->peer->open(t);
 	if (rc < 0) {
 		complain(&r, strerror(-rc));
 		return FAILED;
@@ -461,7 +476,8 @@ enum outcome run_trial(struct trial *t, const struct machine *machine,
 	if (o == WEDGED)
 		complain(&r, wedged_where(&r));
 	put_down(&r);
-	t->peer->close(t);
+	if (!t->solo)
+		t->peer->close(t);
 	if (o == DONE)
 		o = account(&r);
 	if (o == DONE)

@@ -24,6 +24,9 @@ typedef _Atomic uint64_t word64;
 #define load_acquire(p) atomic_load_explicit(p, memory_order_acquire)
 #define store_relaxed(p, v) atomic_store_explicit(p, v, memory_order_relaxed)
 #define store_release(p, v) atomic_store_explicit(p, v, memory_order_release)
+#define cas_sc(p, expected, v)                                                 \
+	atomic_compare_exchange_strong_explicit(                               \
+		p, expected, v, memory_order_seq_cst, memory_order_seq_cst)
 #define add_release(p, v) atomic_fetch_add_explicit(p, v, memory_order_release)
 
 /* Tell the CPU that this is a spin loop. */
