@@ -192,6 +192,8 @@ extern const struct peer *const peers[];
 struct machine {
 	char cpu[128];
 	char kernel[256];
+	char governor
+		[32];	  /* of cpu_a's clock; "unknown": the system's affair */
 	unsigned cpus;    /* that this process may use */
 	int cpu_a, cpu_b; /* two of them, of different cores where possible;
 			   * cpu_b -1: there is one only */
@@ -217,13 +219,14 @@ enum outcome { DONE, FAILED, WEDGED };
 struct sample {
 	double value[METRICS_MAX]; /* as of metrics_of() */
 	double share[PROCS_MAX];   /* of all messages; fan-in only */
+	double fell_to;		   /* WEDGED: messages in the last second */
 };
 
 /* Memory for the processes of a trial to share. NULL: none left. */
 struct control *control_map(void);
 
 /* One round. A failed or wedged one is told of on stderr, and its processes
- * are gone. */
+ * are gone; of a wedged one only fell_to is set. */
 enum outcome run_trial(struct trial *t, const struct machine *machine,
 		       const struct timing *timing, struct sample *ret);
 
@@ -281,8 +284,21 @@ struct series {
 	const struct peer *peer;
 	enum outcome outcome;
 	unsigned rounds;
-	struct sample sample[ROUNDS_MAX];
+	struct sample
+		sample[ROUNDS_MAX]; /* behind them: of the one that failed */
 };
+
+/* A cache line's round trip between the CPUs of a case, ns; 0: not taken. */
+struct canary {
+	double before, after;
+	bool repeated; /* the case, since it had moved */
+};
+
+static inline bool canary_moved(const struct canary *canary)
+{
+	return canary->before > 1.3 * canary->after ||
+	       canary->after > 1.3 * canary->before;
+}
 
 struct report {
 	const struct machine *machine;
@@ -290,10 +306,9 @@ struct report {
 	FILE *json; /* or NULL */
 };
 
-/* canary[2]: ns of a cache line's round trip before and after; 0: not taken. */
 void report_case(const struct report *report, const struct bench_case *c,
 		 const struct series *series, unsigned count,
-		 const double *canary);
+		 const struct canary *canary);
 
 void report_recovery(const struct report *report, const struct bench_case *c,
 		     enum outcome outcome, const struct recovery *recovery);

@@ -97,6 +97,15 @@ static ALWAYS_INLINE int sink_take(struct sink *sink, const void *body)
 /* One round trip with this number, both payloads filled and checked. */
 typedef int round_trip_fn(void *ctx, uint64_t seq);
 
+static ALWAYS_INLINE int counted_trip(struct control *shared,
+				      round_trip_fn *round_trip, void *ctx,
+				      uint64_t seq)
+{
+	/* [RTT-1] relaxed: a figure. Pairs with [BENCH-4] snapshot(). */
+	store_relaxed(&shared->got[0], seq);
+	return round_trip(ctx, seq);
+}
+
 /*
  * Round trips until told to stop. Polling: RTT_BATCH of them timed as a whole,
  * for the median, which a clock reading each time would bend; then as many
@@ -121,13 +130,14 @@ static ALWAYS_INLINE int drive_client(struct trial *t,
 		if (t->c->mode == POLL) {
 			at[0] = now_ns();
 			for (i = 0; i < RTT_BATCH && rc == 0; i++)
-				rc = round_trip(ctx, seq++);
+				rc = counted_trip(shared, round_trip, ctx,
+						  seq++);
 			at[1] = now_ns();
 			hist_add(&shared->batches, at[1] - at[0]);
 		}
 		at[0] = now_ns();
 		for (i = 1; i <= singles && rc == 0; i++) {
-			rc = round_trip(ctx, seq++);
+			rc = counted_trip(shared, round_trip, ctx, seq++);
 			at[i] = now_ns();
 		}
 		if (unlikely(rc < 0))

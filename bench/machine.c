@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine: its names for the output, how fast it burns time, and which two
- * CPUs a pinned case uses:
- * the first that this process may use, and the next of another core in the same
- * package where there is one (two threads of one core share too much to be a
- * fair place for two processes).
+ * The machine: its names for the output, its clock's governor, how fast it burns
+ * time, and which two CPUs a pinned case uses: the first that this process may
+ * use, and the next of another core in the same package where there is one (two
+ * threads of one core share too much to be a fair place for two processes).
  */
 #define _GNU_SOURCE 1
 
@@ -33,6 +32,22 @@ static void cpu_name(char *name, size_t size)
 		snprintf(name, size, "%s", value);
 		break;
 	}
+	if (f)
+		fclose(f);
+}
+
+/* "unknown" on virtual machines, which are not told. */
+static void governor(int cpu, char *name, size_t size)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path),
+		 "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor", cpu);
+	f = fopen(path, "re");
+	if (!f || !fgets(name, (int)size, f))
+		snprintf(name, size, "unknown");
+	name[strcspn(name, "\n")] = '\0';
 	if (f)
 		fclose(f);
 }
@@ -92,6 +107,7 @@ void machine_look(struct machine *ret)
 			ret->cpu_b = cpu;
 		}
 	}
+	governor(ret->cpu_a, ret->governor, sizeof(ret->governor));
 }
 
 /* Time that the CPUs have spent idle, and in all, since the start. */

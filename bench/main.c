@@ -9,8 +9,9 @@
  * Statistic: the peers take turns, A B A B ..., each turn with a warm-up of its
  * own; median, least and greatest of the rounds; ratios of neighbouring turns.
  *
- * Around each round trip across two CPUs the round trip of a bare cache line is
- * taken, as a canary: on virtual machines two CPUs can move apart.
+ * Before and after each case across two CPUs the round trip of a bare cache line
+ * is taken, as a canary: on virtual machines two CPUs can move apart. A case in
+ * which they did is measured again, once.
  */
 #include "options.h"
 #include "peers.h"
@@ -29,11 +30,13 @@ static void list(const struct choice *ch, const struct cases *cases)
 {
 	char text[128];
 
-	printf("Peers:\n");
-	for (unsigned i = 0; i < ch->peers; i++)
+	if (ch->list_peers)
+		printf("Peers:\n");
+	for (unsigned i = 0; i < ch->peers && ch->list_peers; i++)
 		printf("  %-10s %s\n", ch->peer[i]->name, ch->peer[i]->note);
-	printf("Cases:\n");
-	for (unsigned i = 0; i < cases->n; i++)
+	if (ch->list_cases)
+		printf("Cases:\n");
+	for (unsigned i = 0; i < cases->n && ch->list_cases; i++)
 		printf("  %s\n", case_text(&cases->c[i], text, sizeof(text)));
 }
 
@@ -43,7 +46,7 @@ struct bench {
 	struct report report;
 	struct control *shared;
 	unsigned rounds, kills;
-	double seconds, burn_speed;
+	double seconds, watchdog, burn_speed;
 	bool trouble;
 };
 
@@ -54,7 +57,7 @@ static struct timing timing_of(const struct bench *b, double seconds)
 	return (struct timing){
 		.warm_ns = (uint64_t)(warm * 1e9),
 		.measure_ns = (uint64_t)(seconds * 1e9),
-		.watchdog_ns = (uint64_t)(b->choice->watchdog * 1e9),
+		.watchdog_ns = (uint64_t)(b->watchdog * 1e9),
 	};
 }
 
@@ -92,7 +95,7 @@ static double canary(const struct bench *b, const struct bench_case *c)
 	struct timing timing = timing_of(b, 0.03);
 	struct sample s;
 
-	if (c->workload != RTT || c->placement != CROSS ||
+	if (c->placement != CROSS ||
 	    run_trial(&t, &b->machine, &timing, &s) != DONE)
 		return 0;
 	return s.value[0];
@@ -117,43 +120,53 @@ static enum outcome run_round(struct bench *b, struct trial *t,
 	return run_trial(t, &b->machine, timing, ret);
 }
 
+static void run_rounds(struct bench *b, const struct bench_case *c,
+		       struct series *series, unsigned n)
+{
+	struct timing timing = timing_of(b, seconds_of(b, c));
+
+	for (unsigned i = 0; i < n * b->rounds; i++) {
+		struct series *s = &series[i % n];
+		struct trial t = {
+			.c = c,
+			.peer = s->peer,
+			.shared = b->shared,
+			.solo = solos[c->workload].run,
+			.burn_steps = (uint64_t)(c->task_ns * b->burn_speed),
+		};
+
+		if (s->outcome == DONE)
+			s->outcome = run_round(b, &t, &timing,
+					       &s->sample[s->rounds]);
+		if (s->outcome == DONE)
+			s->rounds++;
+		else
+			b->trouble = true;
+	}
+}
+
 static void run_case(struct bench *b, const struct bench_case *c)
 {
 	static struct series series[PEERS_MAX];
-	struct timing timing = timing_of(b, seconds_of(b, c));
-	double line[2];
-	unsigned n = 0;
+	struct canary line = {0};
+	unsigned n;
 
-	for (unsigned i = 0; i < b->choice->peers; i++)
-		if (takes_part(b->choice->peer[i], c))
-			series[n++] = (struct series){
-				.peer = b->choice->peer[i]};
-	if (n == 0)
-		return;
-	line[0] = canary(b, c);
-	for (unsigned round = 0; round < b->rounds; round++) {
-		for (unsigned i = 0; i < n; i++) {
-			struct series *s = &series[i];
-			struct trial t = {
-				.c = c,
-				.peer = s->peer,
-				.shared = b->shared,
-				.solo = solos[c->workload].run,
-				.burn_steps =
-					(uint64_t)(c->task_ns * b->burn_speed),
-			};
-
-			if (s->outcome == DONE)
-				s->outcome = run_round(b, &t, &timing,
-						       &s->sample[s->rounds]);
-			if (s->outcome == DONE)
-				s->rounds++;
-			else
-				b->trouble = true;
-		}
+	for (;;) {
+		n = 0;
+		for (unsigned i = 0; i < b->choice->peers; i++)
+			if (takes_part(b->choice->peer[i], c))
+				series[n++] = (struct series){
+					.peer = b->choice->peer[i]};
+		if (n == 0)
+			return;
+		line.before = canary(b, c);
+		run_rounds(b, c, series, n);
+		line.after = canary(b, c);
+		if (!canary_moved(&line) || line.repeated)
+			break;
+		line.repeated = true;
 	}
-	line[1] = canary(b, c);
-	report_case(&b->report, c, series, n, line);
+	report_case(&b->report, c, series, n, &line);
 }
 
 /* Only forkring can: elsewhere what the dead one had is lost. */
@@ -166,7 +179,7 @@ static void run_recovery(struct bench *b, const struct bench_case *c)
 	for (unsigned i = 0; i < ch->peers; i++) {
 		if (ch->peer[i] != &peer_forkring)
 			continue;
-		o = recover_run(c, b->kills, (uint64_t)(ch->watchdog * 1e9),
+		o = recover_run(c, b->kills, (uint64_t)(b->watchdog * 1e9),
 				&recovery);
 		b->trouble |= o != DONE;
 		report_recovery(&b->report, c, o, &recovery);
@@ -179,8 +192,9 @@ static void heading(const struct bench *b)
 
 	printf("%s, CPUs: %u, %s, commit %s\n", b->machine.cpu, b->machine.cpus,
 	       b->machine.kernel, b->report.commit);
-	printf("rounds: %u, peers in turn, %.2f s each (fan-in twice that)\n",
-	       b->rounds, b->seconds);
+	printf("clock governor: %s; rounds: %u, peers in turn, %.2f s each "
+	       "(fan-in twice that)\n",
+	       b->machine.governor, b->rounds, b->seconds);
 	if (b->machine.cpus < 2)
 		printf("one CPU only: cases across two CPUs are left out\n");
 	else
@@ -241,15 +255,18 @@ int main(int argc, char **argv)
 
 	options_parse(&choice, argc, argv);
 	cases_choose(&cases, &choice);
-	if (choice.list) {
+	if (choice.list_peers || choice.list_cases) {
 		list(&choice, &cases);
 		return 0;
 	}
 	b.rounds = choice.rounds ? choice.rounds : choice.quick ? 3 : 5;
 	b.kills = choice.kills ? choice.kills : choice.quick ? 50 : 500;
 	b.seconds = choice.seconds > 0 ? choice.seconds
-		    : choice.quick     ? 0.12
-				       : 0.4;
+		    : choice.quick     ? 0.05
+				       : 0.2;
+	b.watchdog = choice.watchdog > 0 ? choice.watchdog
+		     : choice.quick	 ? 2
+					 : 5;
 	machine_look(&b.machine);
 	b.report.machine = &b.machine;
 	b.report.commit = commit();

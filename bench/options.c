@@ -24,7 +24,7 @@ static const char help[] =
 	"Usage: forkring-bench [OPTION]...\n"
 	"Measure forkring beside others at the same work, in turns.\n"
 	"\n"
-	"Which cases; these may be repeated, and stand for the usual ones:\n"
+	"Which cases, instead of the usual ones; these may be repeated:\n"
 	"  --workload NAME  stream, rtt, fanin, farm, fanout, mesh, open, idle,\n"
 	"                   memory, names, limits or recover\n"
 	"  --peer NAME      see --list\n"
@@ -33,19 +33,21 @@ static const char help[] =
 	"  --workers N      farm of N, fan-out to N, 1 to 64\n"
 	"  --task-ns N      farm: tasks of N nanoseconds, 0 to 10000000\n"
 	"  --load N         open loop: at N percent of the peak, 1 to 100\n"
-	"and these may not:\n"
+	"these may not:\n"
 	"  --mode NAME      round trips: only poll or sleep\n"
 	"  --style NAME     streams: only single, batched or in_place\n"
 	"\n"
-	"  --quick          fewer cases, fewer and shorter rounds: some minutes\n"
-	"                   less\n"
+	"  --quick          fewer cases, fewer and shorter rounds: three minutes\n"
+	"                   instead of thirty, with all peers\n"
 	"  --rounds N       rounds of each case: 5, or 3 with --quick\n"
 	"  --kills N        of each case of recover, at least: 500, or 50 with\n"
 	"                   --quick\n"
-	"  --seconds S      measured in each round: 0.4, or 0.12 with --quick\n"
-	"  --watchdog S     end what takes so much longer than that: 20\n"
+	"  --seconds S      measured in each round: 0.2, or 0.05 with --quick\n"
+	"  --watchdog S     end what takes so much longer than that: 5, or 2\n"
+	"                   with --quick\n"
 	"  --json FILE      also write the figures there, one object a line\n"
-	"  --list           show the chosen peers and cases, measure nothing\n"
+	"  --list           show the chosen peers and cases, measure nothing;\n"
+	"                   --list-peers, --list-workloads: only these\n"
 	"  --help           this text\n";
 
 static double number(const char *option, const char *text, double min,
@@ -157,12 +159,14 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		{"json", required_argument, NULL, 'j'},
 		{"quick", no_argument, NULL, 'q'},
 		{"list", no_argument, NULL, 'l'},
+		{"list-peers", no_argument, NULL, 'A'},
+		{"list-workloads", no_argument, NULL, 'C'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	int o;
 
-	*ch = (struct choice){.mode = -1, .style = -1, .watchdog = 20};
+	*ch = (struct choice){.mode = -1, .style = -1};
 	opterr = 0;
 	while ((o = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		switch (o) {
@@ -221,7 +225,13 @@ void options_parse(struct choice *ch, int argc, char **argv)
 			ch->quick = true;
 			break;
 		case 'l':
-			ch->list = true;
+			ch->list_peers = ch->list_cases = true;
+			break;
+		case 'A':
+			ch->list_peers = true;
+			break;
+		case 'C':
+			ch->list_cases = true;
 			break;
 		case 'h':
 			fputs(help, stdout);

@@ -22,7 +22,7 @@ struct choice {
 	int mode, style;	     /* of round trips, of streams; -1: all */
 	unsigned rounds, kills;	     /* 0: the usual number */
 	double seconds, watchdog;
-	bool quick, list;
+	bool quick, list_peers, list_cases;
 	const char *json;
 };
 

@@ -4,8 +4,8 @@
  * Topology: a box is a mailbox: fr_send() of a buffer, fr_send_batch(), or
  * fr_claim() and fr_commit(); fr_receive() or fr_receive_batch(), and read in
  * place there. Fan-out: fr_submit(), fr_take(), fr_complete() with an empty
- * result, which the sender collects when it has no cell left. Farm: fr_farm, that is one process that submits, its workers,
- * results as they come.
+ * result, which the sender collects when it has no cell left. Farm: fr_farm, that
+ * is one process that submits, its workers, results as they come.
  * Waiting mode: FR_WAIT_POLL, FR_WAIT_SLEEP, or FR_WAIT_ADAPTIVE, the default.
  * Statistic: drive.h and run.c.
  *

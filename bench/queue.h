@@ -8,10 +8,11 @@
  * Boxes. A message is sent to a box and received from one. Box 0 belongs to
  * member 0: the consumer, the server, a farm's main (results). Box 1 belongs to
  * the client (answers), or is shared by all workers of a farm (tasks) and by all
- * consumers of a fan-out (which has no use for box 0). In a mesh each member has the box of its number.
- * boxes_of() says how many there are, box_shape() how many write to one and read
- * from it: a peer that has a single-producer and a multi-producer queue takes the
- * one that its note says, and its can() refuses what that cannot do.
+ * consumers of a fan-out (which has no use for box 0). In a mesh each member has
+ * the box of its number. boxes_of() says how many there are, box_shape() how many
+ * write to one and read from it: a peer that has a single-producer and a
+ * multi-producer queue takes the one that its note says, and its can() refuses
+ * what that cannot do.
  *
  * Waiting. send() and receive() wait, in the case's mode (ADAPTIVE: as the peer
  * does by default; POLL: no sleep; SLEEP: no spin). What never sleeps may call
@@ -24,7 +25,8 @@
 #include "drive.h"
 
 /* All but attach, send, receive and done may be NULL; then the peer's can() must
- * refuse the cases that need them: queue_can(). Each returns 0 (or what it says) or -errno. */
+ * refuse the cases that need them: queue_can(). Each returns 0 (or what it says)
+ * or -errno. */
 struct queue_ops {
 	/* In its process, before the trial starts: this process receives from
 	 * box `mine` (or from none: -1). *end is handed to all others. */

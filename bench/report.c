@@ -4,7 +4,7 @@
  * the rounds, with the least and the greatest. A ratio is taken round by round,
  * of trials that ran one after the other, and the median of those is shown:
  * base (forkring where it took part) / peer. Above 1 is good for rates, below 1
- * for round trips.
+ * for latencies.
  */
 #include "bench.h"
 
@@ -25,13 +25,26 @@ static const char *const outcome_names[] = {
 
 /* ---- figures ---- */
 
-static struct summary of_metric(const struct series *s, unsigned metric)
-{
+/* One of each round. */
+struct values {
+	unsigned n;
 	double v[ROUNDS_MAX];
+};
+
+static struct values values_of(const struct series *s, unsigned metric)
+{
+	struct values ret = {.n = s->rounds};
 
 	for (unsigned i = 0; i < s->rounds; i++)
-		v[i] = s->sample[i].value[metric];
-	return summarise(v, s->rounds);
+		ret.v[i] = s->sample[i].value[metric];
+	return ret;
+}
+
+static struct summary of_metric(const struct series *s, unsigned metric)
+{
+	struct values v = values_of(s, metric);
+
+	return summarise(v.v, v.n);
 }
 
 static double share_of(const struct series *s, unsigned producer)
@@ -43,21 +56,18 @@ static double share_of(const struct series *s, unsigned producer)
 	return summarise(v, s->rounds).median;
 }
 
-/* Of the rounds that both have. False: none, or a peer that did nothing. */
-static bool ratio(const struct series *base, const struct series *s,
-		  struct summary *ret)
+/* Of the rounds that both have; n 0: none, or a peer that did nothing. */
+static struct values ratios(const struct series *base, const struct series *s)
 {
-	unsigned n = base->rounds < s->rounds ? base->rounds : s->rounds;
-	double v[ROUNDS_MAX];
+	struct values ret = {0};
 
-	for (unsigned i = 0; i < n; i++) {
-		v[i] = base->sample[i].value[0] / s->sample[i].value[0];
-		if (!isfinite(v[i]))
-			return false;
+	for (unsigned i = 0; i < base->rounds && i < s->rounds; i++) {
+		ret.v[i] = base->sample[i].value[0] / s->sample[i].value[0];
+		if (!isfinite(ret.v[i]))
+			return (struct values){0};
+		ret.n = i + 1;
 	}
-	if (n)
-		*ret = summarise(v, n);
-	return n > 0;
+	return ret;
 }
 
 /* ---- the table ---- */
@@ -102,6 +112,22 @@ static void print_shares(const struct bench_case *c, const struct series *s)
 	printf("\n");
 }
 
+/* Of a wedged one the rate that it had fallen to, 0: it stood still. */
+static double fell_to(const struct series *s)
+{
+	return s->outcome == WEDGED ? s->sample[s->rounds].fell_to : 0;
+}
+
+static void print_outcome(const struct series *s)
+{
+	if (fell_to(s) > 0)
+		printf("  fell to %.0f /s", fell_to(s));
+	else if (s->outcome != DONE)
+		printf("  %s", outcome_names[s->outcome]);
+	if (s->outcome != DONE)
+		printf(" in round %u", s->rounds + 1);
+}
+
 /* Are the other metrics of a case columns of its table? */
 static bool columns(const struct bench_case *c)
 {
@@ -114,7 +140,8 @@ static void print_row(const struct bench_case *c, const struct series *base,
 	const struct metric *metrics;
 	unsigned n = metrics_of(c->workload, &metrics);
 	char a[32], b[32], d[32];
-	struct summary m, r;
+	struct values v;
+	struct summary m;
 
 	printf("  %-10s", s->peer->name);
 	if (s->rounds) {
@@ -126,11 +153,11 @@ static void print_row(const struct bench_case *c, const struct series *base,
 	for (unsigned i = 1; i < n && s->rounds && columns(c); i++)
 		printf("%12s", figure(&metrics[i], of_metric(s, i).median, a,
 				      sizeof(a)));
-	if (s != base && ratio(base, s, &r))
-		printf("%8.2f (%.2f .. %.2f)", r.median, r.min, r.max);
-	if (s->outcome != DONE)
-		printf("  %s in round %u", outcome_names[s->outcome],
-		       s->rounds + 1);
+	if (s != base && (v = ratios(base, s)).n) {
+		m = summarise(v.v, v.n);
+		printf("%8.2f (%.2f .. %.2f)", m.median, m.min, m.max);
+	}
+	print_outcome(s);
 	printf("\n");
 	if (c->workload == FANIN && s->rounds)
 		print_shares(c, s);
@@ -152,9 +179,10 @@ static void print_metrics(const struct bench_case *c, const struct series *s)
 		       figure(&metrics[i], m.min, b, sizeof(b)),
 		       figure(&metrics[i], m.max, d, sizeof(d)));
 	}
-	if (s->outcome != DONE)
-		printf("  %s in round %u\n", outcome_names[s->outcome],
-		       s->rounds + 1);
+	if (s->outcome != DONE) {
+		print_outcome(s);
+		printf("\n");
+	}
 }
 
 static void print_peers(const struct bench_case *c, const struct series *series,
@@ -174,9 +202,8 @@ static void print_peers(const struct bench_case *c, const struct series *series,
 }
 
 static void print_case(const struct bench_case *c, const struct series *series,
-		       unsigned count, const double *canary)
+		       unsigned count, const struct canary *canary)
 {
-	double line = canary[0] / canary[1];
 	char text[128];
 
 	printf("\n%s\n", case_text(c, text, sizeof(text)));
@@ -184,13 +211,14 @@ static void print_case(const struct bench_case *c, const struct series *series,
 		print_metrics(c, series);
 	else
 		print_peers(c, series, count);
-	if (canary[0] > 0 && canary[1] > 0)
+	if (canary->before > 0 && canary->after > 0)
 		printf("  (a cache line's round trip: %.0f ns before, %.0f ns "
-		       "after%s)\n",
-		       canary[0], canary[1],
-		       line > 1.3 || line < 1 / 1.3
-			       ? "; the CPUs moved apart: measure again"
-			       : "");
+		       "after%s%s)\n",
+		       canary->before, canary->after,
+		       canary->repeated ? "; measured a second time, since the "
+					  "CPUs had moved"
+					: "",
+		       canary_moved(canary) ? "; the CPUs moved" : "");
 	fflush(stdout);
 }
 
@@ -227,6 +255,22 @@ static void json_number(FILE *f, const char *key, const struct summary *s,
 		fputs("null", f);
 }
 
+static void json_values(FILE *f, const struct values *values)
+{
+	if (!values)
+		return;
+	json_key(f, "values");
+	fputc('[', f);
+	for (unsigned i = 0; i < values->n; i++) {
+		fputs(i ? "," : "", f);
+		if (isfinite(values->v[i]))
+			fprintf(f, "%.7g", values->v[i]);
+		else
+			fputs("null", f);
+	}
+	fputc(']', f);
+}
+
 /* What a line is about, and under which metric. */
 struct line {
 	const char *peer;
@@ -234,8 +278,11 @@ struct line {
 	enum outcome outcome;
 	struct metric metric;
 	const struct summary *summary; /* NULL: there is no figure */
+	const struct values *values;   /* of the rounds, or NULL */
 	const struct series *shares;   /* of a fan-in, or NULL */
 	unsigned rounds;
+	double fell_to;		   /* 0: it did not */
+	bool repeated;		   /* the case */
 	const struct times *times; /* of recover, or NULL */
 };
 
@@ -278,71 +325,86 @@ static void json_line(const struct report *report, const struct bench_case *c,
 		json_number(f, "p99", s, line->times->p99);
 		fprintf(f, ",\"kills\":%u", line->times->count);
 	}
+	json_values(f, line->values);
 	fprintf(f, ",\"rounds\":%u", line->rounds);
 	json_string(f, "outcome", outcome_names[line->outcome]);
+	if (line->fell_to > 0)
+		fprintf(f, ",\"fell_to\":%.7g", line->fell_to);
+	if (line->repeated)
+		fputs(",\"repeated\":true", f);
 	json_string(f, "cpu", report->machine->cpu);
+	json_string(f, "governor", report->machine->governor);
 	json_string(f, "kernel", report->machine->kernel);
 	json_string(f, "commit", report->commit);
 	fputs("}\n", f);
 }
 
 static void json_series(const struct report *report, const struct bench_case *c,
-			const struct series *base, const struct series *s)
+			const struct series *base, const struct series *s,
+			bool repeated)
 {
 	struct line line = {.peer = s->peer->name,
 			    .outcome = s->outcome,
-			    .rounds = s->rounds};
+			    .rounds = s->rounds,
+			    .fell_to = fell_to(s),
+			    .repeated = repeated};
 	const struct metric *metrics;
 	unsigned n = metrics_of(c->workload, &metrics);
+	struct values v;
 	struct summary m;
 
 	for (unsigned i = 0; i < n; i++) {
 		line.metric = metrics[i];
 		line.shares = c->workload == FANIN && i == 0 ? s : NULL;
 		if (s->rounds) {
-			m = of_metric(s, i);
+			v = values_of(s, i);
+			m = summarise(v.v, v.n);
+			line.values = &v;
 			line.summary = &m;
 		}
 		json_line(report, c, &line);
 	}
-	if (s == base || !ratio(base, s, &m))
+	v = ratios(base, s);
+	if (s == base || v.n == 0)
 		return;
+	m = summarise(v.v, v.n);
 	line = (struct line){.peer = base->peer->name,
 			     .versus = s->peer->name,
 			     .metric = {"ratio", "1"},
 			     .summary = &m,
-			     .rounds = base->rounds < s->rounds ? base->rounds
-								: s->rounds};
+			     .values = &v,
+			     .rounds = v.n,
+			     .repeated = repeated};
 	json_line(report, c, &line);
 }
 
 static void json_canary(const struct report *report, const struct bench_case *c,
-			const double *canary)
+			const char *name, double ns, bool repeated)
 {
-	static const char *const names[] = {"line_before", "line_after"};
+	struct summary m = {ns, ns, ns};
+	struct line line = {.peer = "raw",
+			    .metric = {name, "ns"},
+			    .summary = &m,
+			    .rounds = 1,
+			    .repeated = repeated};
 
-	for (unsigned i = 0; i < 2; i++) {
-		struct summary m = {canary[i], canary[i], canary[i]};
-		struct line line = {.peer = "raw",
-				    .metric = {names[i], "ns"},
-				    .summary = &m,
-				    .rounds = 1};
-
-		if (canary[i] > 0)
-			json_line(report, c, &line);
-	}
+	if (ns > 0)
+		json_line(report, c, &line);
 }
 
 void report_case(const struct report *report, const struct bench_case *c,
 		 const struct series *series, unsigned count,
-		 const double *canary)
+		 const struct canary *canary)
 {
+	bool repeated = canary->repeated;
+
 	print_case(c, series, count, canary);
 	if (!report->json)
 		return;
 	for (unsigned i = 0; i < count; i++)
-		json_series(report, c, &series[0], &series[i]);
-	json_canary(report, c, canary);
+		json_series(report, c, &series[0], &series[i], repeated);
+	json_canary(report, c, "line_before", canary->before, repeated);
+	json_canary(report, c, "line_after", canary->after, repeated);
 	fflush(report->json);
 }
 

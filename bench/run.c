@@ -14,8 +14,8 @@
  * Watchdog: what does not end in time is killed, by the pids that were forked
  * here and by those that workers of a peer's own left in the control page (they
  * are this process's children too once theirs is dead: it is their subreaper),
- * and told of. Each process dies with its parent, so that nothing outlives an
- * interrupted run.
+ * and told of, with the rate that it had fallen to in its last second. Each
+ * process dies with its parent, so that nothing outlives an interrupted run.
  */
 #include "drive.h"
 
@@ -27,6 +27,13 @@
 #include <unistd.h>
 
 #define NAP_NS 500000u
+#define LATE_NS 1000000000u /* before the deadline */
+
+struct snapshot {
+	uint64_t at_ns;
+	uint64_t got[PROCS_MAX]; /* of each producer */
+	uint64_t all;		 /* of them, and by each member */
+};
 
 struct run {
 	struct trial *t;
@@ -35,12 +42,7 @@ struct run {
 	unsigned count;   /* of members */
 	unsigned running; /* not reaped yet */
 	bool failed;      /* one of them did not end well */
-};
-
-struct snapshot {
-	uint64_t at_ns;
-	uint64_t got[PROCS_MAX]; /* of each producer */
-	uint64_t all;		 /* of them, and by each member */
+	struct snapshot late; /* when the deadline is near */
 };
 
 static const char *const role_names[] = {
@@ -268,30 +270,6 @@ static bool all_ended(struct run *r)
 	return r->running == 0;
 }
 
-/* DONE once it is so; FAILED when a process ended badly; WEDGED. */
-static enum outcome watch(struct run *r, bool (*so)(struct run *))
-{
-	for (;;) {
-		if (so(r))
-			return DONE;
-		reap(r);
-		if (r->failed)
-			return FAILED;
-		if (now_ns() > r->deadline)
-			return WEDGED;
-		if (!so(r))
-			nap(NAP_NS);
-	}
-}
-
-static void set_phase(struct run *r, enum phase phase)
-{
-	/* [BENCH-2] release: address[] (by [BENCH-10]) -> phase. Pairs with
-	 * [BENCH-11] trial_start(), and [BENCH-1], which needs no order.
-	 * Without it: as [BENCH-9]. */
-	store_release(&r->t->shared->phase, phase);
-}
-
 /* The counts at one moment: looked at again if this process was held up. */
 static void snapshot(const struct run *r, struct snapshot *s)
 {
@@ -303,8 +281,8 @@ static void snapshot(const struct run *r, struct snapshot *s)
 		before = now_ns();
 		s->all = 0;
 		/* [BENCH-4] relaxed: figures, each right by itself. Pairs with
-		 * [BENCH-3], [BENCH-7], [BENCH-8], [RAW-5], [FANOUT-1],
-		 * [MESH-1]. */
+		 * [BENCH-3], [BENCH-7], [BENCH-8], [RAW-5], [RTT-1],
+		 * [FANOUT-1], [MESH-1]. */
 		for (unsigned i = 0; i < PROCS_MAX; i++)
 			s->all += s->got[i] = load_relaxed(&shared->got[i]);
 		for (unsigned i = 0; i < r->count; i++)
@@ -312,6 +290,35 @@ static void snapshot(const struct run *r, struct snapshot *s)
 		after = now_ns();
 	} while (after - before > 20000 && ++tries < 20);
 	s->at_ns = before + (after - before) / 2;
+}
+
+/* DONE once it is so; FAILED when a process ended badly; WEDGED. */
+static enum outcome watch(struct run *r, bool (*so)(struct run *))
+{
+	uint64_t now;
+
+	for (;;) {
+		if (so(r))
+			return DONE;
+		reap(r);
+		if (r->failed)
+			return FAILED;
+		now = now_ns();
+		if (now > r->deadline)
+			return WEDGED;
+		if (now + LATE_NS > r->deadline && r->late.at_ns == 0)
+			snapshot(r, &r->late);
+		if (!so(r))
+			nap(NAP_NS);
+	}
+}
+
+static void set_phase(struct run *r, enum phase phase)
+{
+	/* [BENCH-2] release: address[] (by [BENCH-10]) -> phase. Pairs with
+	 * [BENCH-11] trial_start(), and [BENCH-1], which needs no order.
+	 * Without it: as [BENCH-9]. */
+	store_release(&r->t->shared->phase, phase);
 }
 
 static enum outcome measure(struct run *r, const struct timing *timing,
@@ -339,24 +346,35 @@ static enum outcome measure(struct run *r, const struct timing *timing,
 
 /* ---- what came of it ---- */
 
-static const char *wedged_where(struct run *r)
+static double rate_between(const struct snapshot *a, const struct snapshot *b)
 {
-	/* as [BENCH-1] */
-	switch ((enum phase)load_relaxed(&r->t->shared->phase)) {
-	case PHASE_WAIT:
-		return "wedged at its start: killed by the watchdog";
-	case PHASE_WARM:
-		return "wedged: one of them got no message through; killed by "
-		       "the watchdog";
-	default:
-		return "wedged at its end: killed by the watchdog";
-	}
+	return (double)(b->all - a->all) * 1e9 / (double)(b->at_ns - a->at_ns);
+}
+
+/* Tell of it; returns how many messages came in its last second. */
+static double wedged(const struct run *r)
+{
+	static const char *const where[] = {
+		[PHASE_WAIT] = "not ready in time",
+		[PHASE_WARM] = "one of them got no message through",
+		[PHASE_STOP] = "not at its end in time",
+	};
+	struct snapshot now;
+	char what[128];
+	double rate;
+
+	snapshot(r, &now);
+	rate = r->late.at_ns ? rate_between(&r->late, &now) : 0;
+	snprintf(what, sizeof(what),
+		 "%s: %.0f messages in its last second; killed by the watchdog",
+		 where[r->t->solo ? PHASE_STOP : trial_phase(r->t)], rate);
+	complain(r, what);
+	return rate;
 }
 
 static void sum_up_rate(const struct run *r, const struct snapshot s[2],
 			struct sample *ret)
 {
-	double seconds = (double)(s[1].at_ns - s[0].at_ns) / 1e9;
 	double total = (double)(s[1].all - s[0].all);
 	double least = 1, most = 0;
 
@@ -365,7 +383,7 @@ static void sum_up_rate(const struct run *r, const struct snapshot s[2],
 		least = ret->share[i] < least ? ret->share[i] : least;
 		most = ret->share[i] > most ? ret->share[i] : most;
 	}
-	ret->value[0] = total / seconds;
+	ret->value[0] = rate_between(&s[0], &s[1]);
 	ret->value[1] = least;
 	ret->value[2] = most;
 }
@@ -474,7 +492,7 @@ enum outcome run_trial(struct trial *t, const struct machine *machine,
 		complain(&r, strerror(-rc));
 	o = rc < 0 ? FAILED : measure(&r, timing, s);
 	if (o == WEDGED)
-		complain(&r, wedged_where(&r));
+		ret->fell_to = wedged(&r);
 	put_down(&r);
 	if (!t->solo)
 		t->peer->close(t);
