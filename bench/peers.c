@@ -3,6 +3,12 @@
 #include "peers.h"
 
 const struct peer *const peers[] = {
-	&peer_forkring,	 &peer_pipe,	 &peer_raw,
-	&peer_raw_pause, &peer_no_queue, NULL,
+	&peer_forkring,
+	&peer_pipe,
+	&peer_unix_stream,
+	&peer_unix_seqpacket,
+	&peer_raw,
+	&peer_raw_pause,
+	&peer_no_queue,
+	NULL,
 };
