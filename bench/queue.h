@@ -94,6 +94,12 @@ static inline struct shape box_shape(const struct bench_case *c, unsigned box)
 	}
 }
 
+/* Messages that a box holds where its peer must be told: 1024, up to 4 MiB. */
+static inline unsigned box_length(const struct bench_case *c)
+{
+	return c->size <= 4096 ? 1024 : 4194304 / (unsigned)c->size;
+}
+
 /* Every box has one who writes to it and one who reads from it. */
 static inline bool one_to_one(const struct bench_case *c)
 {
