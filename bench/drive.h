@@ -192,6 +192,12 @@ static inline uint64_t window_next(struct window *w)
 	return ++w->stamp[w->place[--w->free]];
 }
 
+/* What window_next() gave did not go out. */
+static inline void window_back(struct window *w)
+{
+	w->stamp[w->place[w->free++]]--;
+}
+
 /* A result has come. */
 static ALWAYS_INLINE int window_done(struct trial *t, struct window *w,
 				     const void *body, size_t size,

@@ -5,6 +5,10 @@
 const struct peer *const peers[] = {
 	&peer_forkring,
 	&peer_pipe,
+	&peer_unix_stream,
+	&peer_unix_seqpacket,
+	&peer_mq,
+	&peer_sysv,
 	&peer_raw,
 	&peer_raw_pause,
 	&peer_no_queue,

@@ -7,6 +7,10 @@
 
 extern const struct peer peer_forkring;
 extern const struct peer peer_pipe;
+extern const struct peer peer_unix_stream;
+extern const struct peer peer_unix_seqpacket;
+extern const struct peer peer_mq;
+extern const struct peer peer_sysv;
 extern const struct peer peer_raw;
 extern const struct peer peer_raw_pause;
 extern const struct peer peer_no_queue;

@@ -33,7 +33,8 @@ struct queue_ops {
 	int (*attach)(struct trial *t, int mine, void **end);
 	/* Copy size bytes in and publish them. Waits for room. */
 	int (*send)(void *end, unsigned to, const void *buf, size_t size);
-	/* As send, but -EAGAIN where it would wait. For MESH. */
+	/* As send, but -EAGAIN where it would wait. For MESH, and for FARM where
+	 * the boxes may not hold FARM_WINDOW. */
 	int (*try_send)(void *end, unsigned to, const void *buf, size_t size);
 	/* The next message from the own box; waits for it. *body, of the
 	 * case's size, may be read until done(). */
@@ -91,6 +92,12 @@ static inline struct shape box_shape(const struct bench_case *c, unsigned box)
 	default:
 		return (struct shape){1, 1};
 	}
+}
+
+/* Messages that a box holds where its peer must be told: 1024, up to 4 MiB. */
+static inline unsigned box_length(const struct bench_case *c)
+{
+	return c->size <= 4096 ? 1024 : 4194304 / (unsigned)c->size;
 }
 
 /* Every box has one who writes to it and one who reads from it. */
@@ -309,8 +316,10 @@ static ALWAYS_INLINE int queue_work(struct trial *t,
 }
 
 /*
- * Give out tasks while the window has room, then take what results there are,
- * but not to the last: workers shall always find something to do.
+ * Give out tasks while the window and the queue have room, then take what
+ * results there are, but not to the last: workers shall always find something to
+ * do. Main waits for room only while no task is out: the workers of a short
+ * queue may wait for room as well, for results.
  */
 static ALWAYS_INLINE int
 queue_main(struct trial *t, const struct queue_ops *ops, void *end, void *arg)
@@ -325,9 +334,13 @@ queue_main(struct trial *t, const struct queue_ops *ops, void *end, void *arg)
 	for (;;) {
 		while (w.free && !trial_stopped(t) && rc == 0) {
 			payload_fill(arg, size, window_next(&w));
-			rc = ops->send(end, 1, arg, size);
+			rc = ops->try_send && w.free < FARM_WINDOW - 1
+				     ? ops->try_send(end, 1, arg, size)
+				     : ops->send(end, 1, arg, size);
+			if (rc == -EAGAIN)
+				window_back(&w);
 		}
-		if (rc < 0)
+		if (rc < 0 && rc != -EAGAIN)
 			return rc;
 		if (w.free == FARM_WINDOW)
 			break;
