@@ -165,7 +165,7 @@ static bool can_sp(const struct bench_case *c)
 
 static bool can_many(const struct bench_case *c)
 {
-	return ring_can(c, true, true);
+	return ring_can(c, true, true) && c->style != IN_PLACE;
 }
 
 #define UNFAIR "size a constant, no header, never sleeps"

@@ -354,7 +354,7 @@ static bool can(const struct bench_case *c)
 	for (unsigned i = 0; i < boxes_of(c); i++)
 		if (box_shape(c, i).readers > 1)
 			return false;
-	return boxes_of(c) <= 2;
+	return boxes_of(c) <= 2 && queue_can(c, &ops);
 }
 
 const struct peer peer_iceoryx = {

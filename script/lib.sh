@@ -50,6 +50,7 @@ look_for()
 		pkg-config --exists liburcu-bp liburcu-cds
 	want libcmocka-dev 'the tests' pkg-config --exists cmocka
 	want perl 'counts tests, checks labels' perl -MJSON::PP -e 1
+	want valgrind 'counts instructions' command -v valgrind
 	[ "$1" = all ] || return 0
 	want g++ 'headers and an installed library used from C++' \
 		command -v g++
