@@ -48,7 +48,7 @@
 /* Between two looks while spinning. Who looks more often takes the line from the one
  * that is about to write it, and waits the longer. */
 #define LOOK_AGAIN_NS 50u
-#define LOOKS 64 /* between two looks at the clock */
+#define LOOKS 16 /* between two looks at the clock */
 #define YIELD_MAX_NS 200000
 #define YIELD_SKIP_MAX 1000u
 /* The first sleep while waiting for room is short: the consumer looks for us

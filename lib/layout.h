@@ -225,8 +225,7 @@ struct fr__record {
 	 * consumer. R: any. */
 	struct fr__a64 tag;
 	/* W: producer between claim and commit. R: consumer. */
-	uint32_t len;  /* bytes of body; of a batch, once it is received: parts
-			* that are still held (W: consumer) */
+	uint32_t len;  /* bytes of body */
 	uint32_t type;
 	uint32_t from_generation; /* of the slot that the tag names */
 	uint32_t to_generation;

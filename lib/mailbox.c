@@ -311,23 +311,16 @@ int fr_send_name(struct fr_process *p, const char *name, struct fr_type type,
 	return sent > 0 ? sent : error;
 }
 
-/*
- * How large the record of a batch shall be. With too large ones the receiver would
- * wait for all of it and the sender for room for all of it: they could not work at
- * the same time. What is more than that is cut evenly, for this and later calls.
- */
-static uint32_t batch_units(const struct fr_process *p,
-			    const struct fr_part *parts, unsigned count)
+/* How large the record of a batch may be. With larger ones the receiver would wait
+ * for all of it and the sender for room for all of it: they could not work at the
+ * same time. */
+static uint32_t batch_units(const struct fr__ring *r)
 {
-	size_t units = p->mailbox.mask + 1, most = units / 16, bytes = 0;
-	unsigned i;
+	uint32_t units = (uint32_t)(r->mask + 1), few = units / 2;
 
-	if (most < BATCH_UNITS_MIN)
-		most = units / 2 < BATCH_UNITS_MIN ? units / 2 : BATCH_UNITS_MIN;
-	for (i = 0; i < count && bytes < units * FR__UNIT; i++)
-		bytes += fr__part_bytes(parts[i].len);
-	units = bytes / FR__UNIT + 1;
-	return (uint32_t)(units > most ? units / (units / most + 1) + 1 : most);
+	if (few > BATCH_UNITS_MIN)
+		few = BATCH_UNITS_MIN;
+	return units / 16 > few ? units / 16 : few;
 }
 
 /* How many of the parts go into one record of `units` (1 at least), and the bytes
@@ -368,33 +361,44 @@ static void write_parts(struct fr__record *rec, const struct fr_part *parts,
 int fr_send_batch(struct fr_process *p, struct fr_addr to,
 		  const struct fr_part *parts, unsigned count, int64_t wait_ns)
 {
-	uint32_t most;
 	struct fr__record *rec;
 	struct room_wait w;
+	struct fr__ring ring;
+	uint32_t most, room;
+	unsigned fit = 1;
 	size_t bytes;
-	unsigned fit;
 	int rc = fr__own(p);
 
 	if (rc < 0 || count == 0)
 		return rc;
-	most = batch_units(p, parts, count);
 	rc = check_message(p, parts[0].type, parts[0].len);
-	/* As many as a record holds, or as there is room for; wait for one. */
-	while (rc == 0) {
-		fit = fits(p, parts, count, most, &bytes);
-		if (fit == 1) {
-			rc = fr_send(p, to, parts[0].type, parts[0].body,
-				     parts[0].len, wait_ns);
-			return rc < 0 ? rc : 1;
-		}
-		rc = claim(&w, p, to, fr__ring_units(bytes), 0);
-		if (rc != -EAGAIN)
-			break;
-		most = fr__ring_room(&w.ring, most - 1);
-		rc = 0;
-	}
 	if (rc < 0)
 		return rc;
+	if (fr__addr_slot(to) >= p->arena->geo.slots)
+		return -ESRCH;
+	fr__arena_ring(p->arena, fr__addr_slot(to), &ring);
+	/* As many as a record holds and there is room for now. (A claim that is
+	 * too large for what the lap has left would spoil that.) */
+	most = fr__ring_room(&ring, 1) ? batch_units(&ring) : 0;
+	for (; most > 0; most--) {
+		fit = fits(p, parts, count, most, &bytes);
+		room = fr__ring_room(&ring, fr__ring_units(bytes));
+		if (room >= fr__ring_units(bytes)) {
+			rc = fit > 1 ? claim(&w, p, to, fr__ring_units(bytes), 0)
+				     : 0;
+			if (rc != -EAGAIN)
+				break;
+		}
+		most = room < most ? room + 1 : most;
+		fit = 1;
+	}
+	if (rc < 0 && rc != -EAGAIN)
+		return rc;
+	if (fit == 1) {
+		rc = fr_send(p, to, parts[0].type, parts[0].body, parts[0].len,
+			     wait_ns);
+		return rc < 0 ? rc : 1;
+	}
 	rec = write_head(&w, w.position, (struct fr_type){FR__PARTS | fit},
 			 bytes);
 	write_parts(rec, parts, fit);

@@ -36,10 +36,17 @@ struct fr_process {
 		unsigned owner;
 		uint32_t units;
 		uint32_t len;   /* bytes of body */
+		uint32_t type;
 		uint32_t parts; /* to give out; 0: it is no batch */
 		uint32_t at;    /* in the body, of the next part */
 		uint64_t position;
 	} found;
+	/* Batches that were received: where, and how many of their parts are not
+	 * released yet; by the unit of their record. */
+	struct fr__held {
+		uint64_t position;
+		uint32_t parts; /* 0: none */
+	} *held;
 	struct fr__a32 next_look; /* slot to look at next, see recover.c */
 	/* Tasks, worker's side: one thread at a time. */
 	uint32_t in_hand; /* cell + 1; 0: none */
@@ -185,6 +192,8 @@ void fr__bury_claims(const struct fr_arena *a, unsigned of);
 void fr__unreserve_all(const struct fr_arena *a, unsigned by);
 
 /* ---- receive.c: for waits on mail ---- */
+
+int fr__mail_init(struct fr_process *p);
 
 /* 1: a message is there for the next receive; 0; -EBADMSG. */
 int fr__mail_ready(struct fr_process *p);

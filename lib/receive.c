@@ -4,11 +4,13 @@
  * it, releasing it, and looking for those who wait for room (see mailbox.c).
  *
  * A batch is one record (so nobody's message comes between) with several parts.
- * Its `len` counts, once it was found, the parts that are not released yet; with
- * the last of them the record is.
+ * How many of them are not released yet is counted in the process's own memory,
+ * where no damage reaches it; with the last of them the record is released.
  *
- *	found.any	a record was found, and something of it is to be given out
- *	rec->len	of a batch: parts to give out + parts held by the program
+ *	found.any		a record was found, and something of it is to be
+ *				given out
+ *	held[unit].parts	of the batch at that position: parts to give out
+ *				+ parts held by the program
  *
  * A death leaves records that were found and not released: whoever holds the slot
  * next drops them by their generation.
@@ -16,6 +18,7 @@
 #include "forkring/message.h"
 #include "process.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* How long a receiver that has found nothing lets the senders get ahead. */
@@ -69,13 +72,21 @@ static void owe_look(struct fr_process *p)
 		fr__store_release(&p->owes_look, 1);
 }
 
-static inline bool is_batch(uint32_t type)
+int fr__mail_init(struct fr_process *p)
 {
-	return (type & (FR__PARTS | FR__WANTS_REPLY)) == FR__PARTS;
+	fr__arena_ring(p->arena, p->index, &p->mailbox);
+	p->held = calloc(p->mailbox.mask + 1, sizeof(*p->held));
+	return p->held ? 0 : -ENOMEM;
+}
+
+static inline struct fr__held *held_at(const struct fr_process *p,
+				       uint64_t position)
+{
+	return &p->held[position & p->mailbox.mask];
 }
 
 /* A record was found: is it for us? */
-static bool is_ours(struct fr_process *p, struct fr__record *rec)
+static bool is_ours(struct fr_process *p, const struct fr__record *rec)
 {
 	struct fr__found *f = &p->found;
 	uint32_t type = fr__once(rec->type);
@@ -85,11 +96,10 @@ static bool is_ours(struct fr_process *p, struct fr__record *rec)
 	f->any = true;
 	f->units = p->reader.units;
 	f->len = fr__once(rec->len);
-	f->parts = is_batch(type) ? type & ~FR__PARTS : 0;
-	if (f->parts) {
-		f->at = 0;
-		rec->len = f->parts;
-	}
+	f->type = type;
+	f->parts = type & FR__PARTS ? type & ~FR__PARTS : 0;
+	f->at = 0;
+	*held_at(p, f->position) = (struct fr__held){f->position, f->parts};
 	return true;
 }
 
@@ -127,13 +137,27 @@ static int mail_ready(void *ctx)
 	return fr__mail_ready(ctx);
 }
 
-/* So many parts of a batch are done with: are all? */
-static bool all_done(struct fr__record *rec, uint32_t parts)
+/* Nothing of the record is held any more, once so many messages of it are released? */
+static bool is_last(const struct fr_process *p, uint64_t position,
+		    uint32_t messages)
 {
-	uint32_t held = fr__once(rec->len);
+	struct fr__held *h = held_at(p, position);
 
-	rec->len = held - parts;
-	return held <= parts;
+	if (h->position != position || h->parts == 0)
+		return true; /* a message by itself, or an old one's copy */
+	h->parts -= messages < h->parts ? messages : h->parts;
+	return h->parts == 0;
+}
+
+/* What was found is damaged: the rest of it is lost. */
+static int lose(struct fr_process *p)
+{
+	struct fr__found *f = &p->found;
+
+	f->any = false;
+	if (is_last(p, f->position, f->parts))
+		fr__ring_release(&p->mailbox, &p->reader, f->position);
+	return -EBADMSG;
 }
 
 /* Ask for the bytes of a part: the program reads them only when it has got the whole
@@ -148,7 +172,7 @@ static inline void ask(const void *body, uint32_t len)
 }
 
 /* The next part of the batch that was found, as a message. */
-static int give_part(struct fr_process *p, struct fr__record *rec,
+static int give_part(struct fr_process *p, const struct fr__record *rec,
 		     struct fr_message *m)
 {
 	struct fr__found *f = &p->found;
@@ -169,11 +193,7 @@ static int give_part(struct fr_process *p, struct fr__record *rec,
 			return 0;
 		}
 	}
-	/* Damaged: the rest of it is lost. */
-	f->any = false;
-	if (all_done(rec, f->parts))
-		fr__ring_release(&p->mailbox, &p->reader, f->position);
-	return -EBADMSG;
+	return lose(p);
 }
 
 static void give_whole(struct fr__found *f, const struct fr__record *rec,
@@ -182,7 +202,7 @@ static void give_whole(struct fr__found *f, const struct fr__record *rec,
 	f->any = false;
 	m->body = rec->body;
 	m->len = f->len;
-	m->type.id = fr__once(rec->type);
+	m->type.id = f->type;
 	if (m->type.id & FR__WANTS_REPLY && m->len >= sizeof(m->call)) {
 		memcpy(&m->call, rec->body, sizeof(m->call));
 		m->body = rec->body + sizeof(m->call);
@@ -194,17 +214,15 @@ static void give_whole(struct fr__found *f, const struct fr__record *rec,
 /* What was found, as a message. */
 static int give(struct fr_process *p, struct fr_message *m)
 {
-	struct fr__record *rec = fr__ring_at(&p->mailbox, p->found.position);
 	struct fr__found *f = &p->found;
+	const struct fr__record *rec = fr__ring_at(&p->mailbox, f->position);
 
 	m->call = 0;
 	m->from = fr__addr(f->owner, rec->from_generation);
 	m->priv = f->position;
-	if (f->len > (size_t)f->units * FR__UNIT - FR__RECORD_HEAD) {
-		f->any = false;
-		fr__ring_release(&p->mailbox, &p->reader, f->position);
-		return -EBADMSG;
-	}
+	if (f->len > (size_t)f->units * FR__UNIT - FR__RECORD_HEAD ||
+	    (f->type & FR__PARTS && f->parts == 0))
+		return lose(p);
 	if (f->parts)
 		return give_part(p, rec, m);
 	give_whole(f, rec, m);
@@ -266,15 +284,6 @@ int fr_receive_batch(struct fr_process *p, int64_t wait_ns,
 	       give(p, &messages[count]) == 0)
 		count++;
 	return (int)count;
-}
-
-/* Nothing of the record is held any more, once so many messages of it are released? */
-static bool is_last(const struct fr_process *p, uint64_t position,
-		    uint32_t messages)
-{
-	struct fr__record *rec = fr__ring_at(&p->mailbox, position);
-
-	return !is_batch(fr__once(rec->type)) || all_done(rec, messages);
 }
 
 #define RUN 64

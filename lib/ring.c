@@ -227,8 +227,7 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 		if (seen != free) {
 			if (is_record(r, plain, t))
 				fr__ring_advance(r, t, units_of(plain));
-			else if ((uint32_t)plain ==
-				 (uint32_t)lap_of(r, t - r->mask - 1))
+			else if (is_record(r, plain, t - r->mask - 1))
 				return -EAGAIN;
 			else if (!catch_up(r, t))
 				lost++;
