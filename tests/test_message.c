@@ -1055,13 +1055,65 @@ static void parts_of_a_batch_are_released_in_any_order(void **state)
 	close_pair(&t);
 }
 
+static void a_batch_takes_what_the_lap_has_left(void **state)
+{
+	struct fr_part parts[100];
+	uint32_t bodies[100], i;
+	struct pair t;
+
+	(void)state;
+	open_pair(&t, &small_arena);
+	numbers(parts, bodies, 100);
+	for (i = 0; i < 44; i++)
+		assert_rc(send_int(t.from, t.to, i, 0), 0);
+	/* 20 units are free, to the end of the lap. */
+	assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 100, 0), 78);
+	for (i = 0; i < 44; i++)
+		receive_int(t.to, i);
+	for (i = 0; i < 78; i++)
+		receive_int(t.to, i);
+	receive_none(t.to);
+	mailbox_is_sound(t.to);
+	close_pair(&t);
+}
+
+static void an_old_copy_of_a_message_that_is_released_harms_nobody(void **state)
+{
+	struct fr_part parts[3];
+	struct fr_message m[2], copy;
+	uint32_t bodies[3], i;
+	struct pair t;
+
+	(void)state;
+	open_pair(&t, &small_arena);
+	numbers(parts, bodies, 3);
+	assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 2, 0), 2);
+	assert_rc(fr_receive_batch(t.to, 0, m, 2), 2);
+	copy = m[0];
+	fr_release_batch(t.to, m, 2);
+	/* A lap later another batch stands in its place. */
+	for (i = 1; i < 64; i++) {
+		assert_rc(send_int(t.from, t.to, i, 0), 0);
+		receive_int(t.to, i);
+	}
+	assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 3, 0), 3);
+	assert_true(((t.to->reader.next ^ copy.priv) & t.to->mailbox.mask) == 0);
+	receive_int(t.to, 0);
+	fr_release(t.to, &copy);
+	receive_int(t.to, 1);
+	receive_int(t.to, 2);
+	receive_none(t.to);
+	mailbox_is_sound(t.to);
+	close_pair(&t);
+}
+
 static void a_damaged_batch_is_refused_and_its_room_given_back(void **state)
 {
 	struct fr_part parts[6];
 	uint32_t bodies[6], round;
 	struct fr__record *rec;
 	struct fr_message m;
-	static const int sound_ones[] = {6, 2, 0};
+	static const int sound_ones[] = {6, 2, 0, 0};
 	struct pair t;
 
 	(void)state;
@@ -1070,9 +1122,11 @@ static void a_damaged_batch_is_refused_and_its_room_given_back(void **state)
 	for (round = 0; round < 100; round++) {
 		assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 6, 0), 6);
 		rec = fr__ring_at(&t.to->mailbox, t.to->reader.next);
-		if (round % 3 == 0) /* more parts than there are */
+		if (round % 4 == 0) /* more parts than there are */
 			rec->type += 1000;
-		else if (round % 3 == 1) /* the third runs over the end */
+		else if (round % 4 == 3) /* none */
+			rec->type = FR__PARTS;
+		else if (round % 4 == 1) /* the third runs over the end */
 			memcpy(rec->body + 32, &(uint32_t){UINT32_MAX - 3}, 4);
 		else /* a body that runs over the record's end */
 			rec->len = UINT32_MAX;
@@ -1085,7 +1139,7 @@ static void a_damaged_batch_is_refused_and_its_room_given_back(void **state)
 				continue;
 			}
 			assert_rc(rc, -EBADMSG);
-			assert_int_equal(given, sound_ones[round % 3]);
+			assert_int_equal(given, sound_ones[round % 4]);
 			break;
 		}
 		receive_none(t.to);
@@ -2409,6 +2463,8 @@ int main(void)
 		TEST(as_many_as_there_are_are_received_at_once),
 		TEST(a_batch_is_one_piece_beside_an_open_claim),
 		TEST(parts_of_a_batch_are_released_in_any_order),
+		TEST(a_batch_takes_what_the_lap_has_left),
+		TEST(an_old_copy_of_a_message_that_is_released_harms_nobody),
 		TEST(a_damaged_batch_is_refused_and_its_room_given_back),
 		TEST(a_batch_is_not_torn_by_another_sender),
 		TEST(a_message_to_one_that_left_is_refused),

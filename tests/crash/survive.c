@@ -25,6 +25,7 @@ unsigned committed_in(const struct fr_arena *a, unsigned mailbox,
 		      unsigned owner)
 {
 	struct fr__ring ring;
+	const struct fr__record *rec;
 	uint64_t p, head, plain;
 	unsigned count = 0, state;
 	uint32_t units;
@@ -32,8 +33,8 @@ unsigned committed_in(const struct fr_arena *a, unsigned mailbox,
 	fr__arena_ring(a, mailbox, &ring);
 	head = __atomic_load_n(&ring.ctl->head.raw, __ATOMIC_ACQUIRE);
 	for (p = head; p - head <= ring.mask; p += units) {
-		plain = __atomic_load_n(&fr__ring_at(&ring, p)->tag.raw,
-					__ATOMIC_ACQUIRE) ^
+		rec = fr__ring_at(&ring, p);
+		plain = __atomic_load_n(&rec->tag.raw, __ATOMIC_ACQUIRE) ^
 			ring.secret;
 		/* layout.h: state (3) | owner (12) | units (17) | lap (32) */
 		state = plain >> 61;
@@ -43,7 +44,8 @@ unsigned committed_in(const struct fr_arena *a, unsigned mailbox,
 			break;
 		/* neither CLAIMED nor DEAD */
 		if (state >= 2 && state <= 4 && (plain >> 49 & 0xfff) == owner)
-			count++;
+			count += rec->type & FR__PARTS ? rec->type & ~FR__PARTS
+						       : 1;
 	}
 	return count;
 }
