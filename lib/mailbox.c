@@ -166,17 +166,39 @@ static void end_waiting(struct room_wait *w)
 		pass_on(w, true);
 }
 
-/* Claim room for n units in the mailbox of `to`; 0 or -errno. */
-static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
-		 uint32_t units, int64_t wait_ns)
+/* There is no room just now. */
+static __attribute__((noinline)) int wait_for_room(struct room_wait *w,
+						   int64_t wait_ns)
 {
+	struct fr_process *p = w->p;
+	unsigned depends = (unsigned)(w->slot - p->arena->slots) + 1;
 	struct fr__wait wait = {
 		.marks = FR__MARK_ROOM,
 		.ready = try_claim,
 		.arm = arm_room,
 		.ctx = w,
+		.depends = depends,
 	};
-	bool alone;
+	int rc;
+
+	if (wait_ns == 0) {
+		fr__bell_doubt(&p->bell, depends);
+		rc = try_claim(w);
+		return rc == 0 ? -EAGAIN : rc;
+	}
+	if (w->slot == p->slot)
+		return -EDEADLK;
+	begin_waiting(w);
+	rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+	end_waiting(w);
+	return rc;
+}
+
+/* Claim room for n units in the mailbox of `to`; 0 or -errno. */
+static inline int claim(struct room_wait *w, struct fr_process *p,
+			struct fr_addr to, uint32_t units, int64_t wait_ns)
+{
+	uint32_t alone;
 	int rc;
 
 	if (fr__addr_slot(to) >= p->arena->geo.slots)
@@ -198,21 +220,10 @@ static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
 			fr__ring_ask_now(&w->ring, units);
 	}
 	rc = try_claim(w);
-	if (rc > 0 && !alone)
+	if (rc == 0)
+		rc = wait_for_room(w, wait_ns);
+	else if (rc > 0 && !alone)
 		fr__ring_ask_ahead(&w->ring, w->position, units);
-	if (rc == 0) {
-		if (w->slot == p->slot && wait_ns != 0)
-			return -EDEADLK;
-		if (wait_ns == 0) {
-			fr__bell_doubt(&p->bell, fr__addr_slot(to) + 1);
-			rc = try_claim(w);
-			return rc == 0 ? -EAGAIN : rc < 0 ? rc : 0;
-		}
-		wait.depends = fr__addr_slot(to) + 1;
-		begin_waiting(w);
-		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
-		end_waiting(w);
-	}
 	return rc < 0 ? rc : 0;
 }
 
@@ -224,7 +235,7 @@ static inline int check_message(const struct fr_process *p, struct fr_type type,
 	return len > fr__ring_body_max(&p->mailbox) ? -EMSGSIZE : 0;
 }
 
-static struct fr__record *write_head(const struct room_wait *w, uint64_t at,
+static inline struct fr__record *write_head(const struct room_wait *w, uint64_t at,
 				     struct fr_type type, size_t len)
 {
 	struct fr__record *rec = fr__ring_at(&w->ring, at);

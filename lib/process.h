@@ -47,6 +47,7 @@ struct fr_process {
 		uint64_t position;
 		uint32_t parts; /* 0: none */
 	} *held;
+	uint32_t batches;
 	struct fr__a32 next_look; /* slot to look at next, see recover.c */
 	/* Tasks, worker's side: one thread at a time. */
 	uint32_t in_hand; /* cell + 1; 0: none */

@@ -11,6 +11,7 @@
  *				given out
  *	held[unit].parts	of the batch at that position: parts to give out
  *				+ parts held by the program
+ *	batches			how many of those are not 0
  *
  * A death leaves records that were found and not released: whoever holds the slot
  * next drops them by their generation.
@@ -99,7 +100,11 @@ static bool is_ours(struct fr_process *p, const struct fr__record *rec)
 	f->type = type;
 	f->parts = type & FR__PARTS ? type & ~FR__PARTS : 0;
 	f->at = 0;
-	*held_at(p, f->position) = (struct fr__held){f->position, f->parts};
+	if (f->parts) {
+		*held_at(p, f->position) =
+			(struct fr__held){f->position, f->parts};
+		p->batches++;
+	}
 	return true;
 }
 
@@ -138,14 +143,15 @@ static int mail_ready(void *ctx)
 }
 
 /* Nothing of the record is held any more, once so many messages of it are released? */
-static bool is_last(const struct fr_process *p, uint64_t position,
-		    uint32_t messages)
+static inline bool is_last(struct fr_process *p, uint64_t position,
+			   uint32_t messages)
 {
 	struct fr__held *h = held_at(p, position);
 
-	if (h->position != position || h->parts == 0)
+	if (p->batches == 0 || h->position != position || h->parts == 0)
 		return true; /* a message by itself, or an old one's copy */
 	h->parts -= messages < h->parts ? messages : h->parts;
+	p->batches -= h->parts == 0;
 	return h->parts == 0;
 }
 
@@ -243,30 +249,45 @@ static void let_them_get_ahead(struct fr_process *p)
 		fr__store_relaxed(&p->only_receives, 1);
 }
 
-int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
+/* There is no mail just now. */
+static __attribute__((noinline)) int wait_for_mail(struct fr_process *p,
+						   int64_t wait_ns)
 {
 	struct fr__wait wait = {
 		.marks = FR__MARK_MAIL, .ready = mail_ready, .ctx = p,
 	};
-	int rc = fr__own(p);
+	int rc;
 
-	if (rc == 0) {
-		fr__bell_tick(&p->bell, 1);
-		rc = fr__mail_ready(p);
-	}
-	if (rc == 0 && wait_ns != 0)
+	if (wait_ns != 0)
 		let_them_get_ahead(p);
-	if (rc == 0)
-		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+	rc = fr__bell_wait(&p->bell, &wait, wait_ns);
 	/* as [MAILBOX-6] */
 	if (rc == -EAGAIN && fr__load_sc(&p->owes_look))
 		look_for_room_waiters(p);
+	return rc;
+}
+
+int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
+{
+	int rc = fr__own(p);
+
+	if (rc < 0)
+		return rc;
+	fr__bell_tick(&p->bell, 1);
+	rc = fr__mail_ready(p);
+	if (rc == 0)
+		rc = wait_for_mail(p, wait_ns);
 	return rc < 0 ? rc : give(p, ret);
 }
 
 void fr_release(struct fr_process *p, struct fr_message *m)
 {
-	fr_release_batch(p, m, 1);
+	if (fr__own(p) < 0 || !m->body)
+		return;
+	m->body = NULL;
+	if (is_last(p, m->priv, 1))
+		fr__ring_release(&p->mailbox, &p->reader, m->priv);
+	owe_look(p);
 }
 
 int fr_receive_batch(struct fr_process *p, int64_t wait_ns,
@@ -280,7 +301,7 @@ int fr_receive_batch(struct fr_process *p, int64_t wait_ns,
 	rc = fr_receive(p, wait_ns, &messages[0]);
 	if (rc < 0)
 		return rc;
-	while (count < max && fr__mail_ready(p) == 1 &&
+	while (count < max && (p->found.any || fr__mail_ready(p) == 1) &&
 	       give(p, &messages[count]) == 0)
 		count++;
 	return (int)count;
