@@ -9,6 +9,9 @@ const struct peer *const peers[] = {
 	&peer_unix_seqpacket,
 	&peer_mq,
 	&peer_sysv,
+#ifdef HAVE_ZMQ
+	&peer_zmq,
+#endif
 	&peer_raw,
 	&peer_raw_pause,
 	&peer_no_queue,
