@@ -12,6 +12,9 @@ const struct peer *const peers[] = {
 #ifdef HAVE_ZMQ
 	&peer_zmq,
 #endif
+#ifdef HAVE_NNG
+	&peer_nng,
+#endif
 	&peer_raw,
 	&peer_raw_pause,
 	&peer_no_queue,

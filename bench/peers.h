@@ -12,6 +12,7 @@ extern const struct peer peer_unix_seqpacket;
 extern const struct peer peer_mq;
 extern const struct peer peer_sysv;
 extern const struct peer peer_zmq;
+extern const struct peer peer_nng;
 extern const struct peer peer_raw;
 extern const struct peer peer_raw_pause;
 extern const struct peer peer_no_queue;
