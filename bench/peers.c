@@ -9,6 +9,9 @@ const struct peer *const peers[] = {
 	&peer_unix_seqpacket,
 	&peer_mq,
 	&peer_sysv,
+#ifdef HAVE_BOOST
+	&peer_boost,
+#endif
 #ifdef HAVE_ZMQ
 	&peer_zmq,
 #endif

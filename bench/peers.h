@@ -11,6 +11,7 @@ extern const struct peer peer_unix_stream;
 extern const struct peer peer_unix_seqpacket;
 extern const struct peer peer_mq;
 extern const struct peer peer_sysv;
+extern const struct peer peer_boost;
 extern const struct peer peer_zmq;
 extern const struct peer peer_nng;
 extern const struct peer peer_raw;
