@@ -11,6 +11,8 @@
  *	recover.c recover_parts.c recover.h	time to recover: without peers
  *	cases.c   which cases there are, what they are called and measure
  *	stats.c report.c machine.c	figures, table and JSON, the machine
+ *	results.c	the JSON lines, read again, for these:
+ *	html.c plots.c gnuplot.c	--report, compare.c: --compare
  *
  * A case is a workload with its size, processes and placement; a peer is one
  * way of passing messages; a trial is one round of one case with one peer. All
@@ -131,7 +133,7 @@ struct control {
 	/* Peers' own, to find each other. W: one process before it is ready. */
 	APART uint64_t address[MEMBERS_MAX];
 	struct member member[MEMBERS_MAX];
-	/* Workers that a peer forks itself. W: each its own. R: harness. */
+	/* Processes that a peer forks itself. W: each its own. R: harness. */
 	APART word32 own_worker[PROCS_MAX];
 	/* Round trips, latencies. W: client or consumer. R: harness after its
 	 * end. */
@@ -172,8 +174,8 @@ struct peer {
 	const char *name;
 	const char *note; /* how it is used, and what is unfair about it */
 	bool (*can)(const struct bench_case *c);
-	/* It forks the workers of a farm itself. */
-	bool own_workers;
+	/* Member 0 makes the workers of a farm itself; or, all others. */
+	bool own_workers, own_processes;
 	/* In the harness, before the fork. 0 or -errno. */
 	int (*open)(struct trial *t);
 	/* In each process: set up, trial_start(), work until PHASE_STOP, and

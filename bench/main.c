@@ -13,6 +13,10 @@
  * is taken, as a canary: on virtual machines two CPUs can move apart. A case in
  * which they did is measured again, once.
  */
+#ifdef FR_JANSSON
+#include "compare.h"
+#include "html.h"
+#endif
 #include "options.h"
 #include "peers.h"
 #include "solo.h"
@@ -21,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #ifndef FR_COMMIT
 #define FR_COMMIT ""
@@ -219,18 +224,43 @@ static const char *commit(void)
 	return env && *env ? env : "unknown";
 }
 
+/* ---- the lines, and what is made of them ---- */
+
+/* Are they read again after the run? */
+static bool lines_are_read(const struct choice *ch)
+{
+	return (ch->report || ch->compare) && !ch->from;
+}
+
 /* Open what the JSON lines go to. */
 static void open_json(struct bench *b)
 {
-	if (!b->choice->json)
+	const struct choice *ch = b->choice;
+	struct stat st;
+
+	if (ch->json)
+		b->report.json =
+			fopen(ch->json, lines_are_read(ch) ? "w+e" : "we");
+	else if (lines_are_read(ch))
+		b->report.json = tmpfile();
+	else
 		return;
-	b->report.json = fopen(b->choice->json, "we");
-	if (b->report.json)
-		return;
-	fprintf(stderr, "forkring-bench: cannot write %s: %s: give --json a "
+	if (!b->report.json) {
+		fprintf(stderr,
+			"forkring-bench: cannot write %s: %s: give --json a "
 			"file that can be written\n",
-		b->choice->json, strerror(errno));
-	exit(1);
+			ch->json ? ch->json : "a temporary file",
+			strerror(errno));
+		exit(1);
+	}
+	if (lines_are_read(ch) && fstat(fileno(b->report.json), &st) == 0 &&
+	    !S_ISREG(st.st_mode)) {
+		fprintf(stderr,
+			"forkring-bench: %s cannot be read again for --report "
+			"or --compare: give --json a regular file\n",
+			ch->json);
+		exit(1);
+	}
 }
 
 static void close_json(struct bench *b)
@@ -243,8 +273,100 @@ static void close_json(struct bench *b)
 	if (fclose(b->report.json) == 0 && !bad)
 		return;
 	fprintf(stderr, "forkring-bench: %s is not complete: %s\n",
-		b->choice->json, strerror(errno));
+		b->choice->json ? b->choice->json : "a temporary file",
+		strerror(errno));
 	b->trouble = true;
+}
+
+#ifdef FR_JANSSON
+
+static struct results old;
+
+/* What can be known to be wrong before anything is measured. */
+static bool prepare(const struct choice *ch)
+{
+	return (!ch->compare || results_open(&old, ch->compare)) &&
+	       (!ch->report || html_ready(ch->report));
+}
+
+static bool make_page(const struct bench *b, const struct results *now,
+		      char **argv)
+{
+	char command[1024] = "", how[256];
+	struct page page = {.dir = b->choice->report,
+			    .command = command,
+			    .peers = peers};
+	size_t used = 0;
+
+	for (; *argv && used < sizeof(command); argv++)
+		used += (size_t)snprintf(command + used, sizeof(command) - used,
+					 "%s%s", used ? " " : "", *argv);
+	snprintf(how, sizeof(how),
+		 b->machine.cpus < 2
+			 ? "%u rounds, %.2f s each (fan-in twice that)"
+			 : "%u rounds, %.2f s each (fan-in twice that); pinned "
+			   "cases on CPU %d and CPU %d",
+		 b->rounds, b->seconds, b->machine.cpu_a, b->machine.cpu_b);
+	if (!b->choice->from)
+		page.how = how;
+	return html_write(&page, now);
+}
+
+/* False: told of on stderr. */
+static bool make_of_lines(const struct bench *b, char **argv)
+{
+	const struct choice *ch = b->choice;
+	struct results now = {0};
+	bool good = true;
+
+	if (ch->from)
+		good = results_open(&now, ch->from);
+	else if (lines_are_read(ch)) {
+		rewind(b->report.json);
+		good = results_read(&now, b->report.json,
+				    ch->json ? ch->json : "this run");
+	}
+	if (good && ch->compare)
+		compare_print(&now, &old, ch->compare);
+	if (good && ch->report)
+		good = make_page(b, &now, argv);
+	results_free(&now);
+	results_free(&old);
+	return good;
+}
+
+#else
+
+static bool prepare(const struct choice *ch)
+{
+	(void)ch;
+	return true;
+}
+
+static bool make_of_lines(const struct bench *b, char **argv)
+{
+	(void)b;
+	(void)argv;
+	return true;
+}
+
+#endif
+
+static void measure(struct bench *b, const struct cases *cases)
+{
+	b->shared = control_map();
+	if (!b->shared) {
+		fprintf(stderr, "forkring-bench: no memory\n");
+		exit(1);
+	}
+	/* Workers of a peer's own are this process's to reap if theirs dies. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	heading(b);
+	for (unsigned i = 0; i < cases->n; i++)
+		if (cases->c[i].workload == RECOVER)
+			run_recovery(b, &cases->c[i]);
+		else if (cases->c[i].placement != CROSS || b->machine.cpus >= 2)
+			run_case(b, &cases->c[i]);
 }
 
 int main(int argc, char **argv)
@@ -259,6 +381,8 @@ int main(int argc, char **argv)
 		list(&choice, &cases);
 		return 0;
 	}
+	if (!prepare(&choice))
+		return 1;
 	b.rounds = choice.rounds ? choice.rounds : choice.quick ? 3 : 5;
 	b.kills = choice.kills ? choice.kills : choice.quick ? 50 : 500;
 	b.seconds = choice.seconds > 0 ? choice.seconds
@@ -272,21 +396,12 @@ int main(int argc, char **argv)
 	b.report.commit = commit();
 	b.burn_speed = burn_speed();
 	open_json(&b);
-	b.shared = control_map();
-	if (!b.shared) {
-		fprintf(stderr, "forkring-bench: no memory\n");
-		return 1;
-	}
-	/* Workers of a peer's own are this process's to reap if theirs dies. */
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	heading(&b);
-	for (unsigned i = 0; i < cases.n; i++)
-		if (cases.c[i].workload == RECOVER)
-			run_recovery(&b, &cases.c[i]);
-		else if (cases.c[i].placement != CROSS || b.machine.cpus >= 2)
-			run_case(&b, &cases.c[i]);
-	close_json(&b);
+	if (!choice.from)
+		measure(&b, &cases);
 	if (b.trouble)
 		fprintf(stderr, "forkring-bench: not every case went well\n");
+	if (!make_of_lines(&b, argv))
+		b.trouble = true;
+	close_json(&b);
 	return b.trouble;
 }

@@ -46,6 +46,10 @@ static const char help[] =
 	"  --watchdog S     end what takes so much longer than that: 5, or 2\n"
 	"                   with --quick\n"
 	"  --json FILE      also write the figures there, one object a line\n"
+	"  --report DIR     make a page of them: DIR/index.html, with plots\n"
+	"  --compare FILE   compare them with those of an older run\n"
+	"  --from FILE      measure nothing: take the figures for --report and\n"
+	"                   --compare from there\n"
 	"  --list           show the chosen peers and cases, measure nothing;\n"
 	"                   --list-peers, --list-workloads: only these\n"
 	"  --help           this text\n";
@@ -71,6 +75,17 @@ static unsigned whole(const char *option, const char *text, unsigned min,
 	if (v != (double)(unsigned)v)
 		usage(option, text, want);
 	return (unsigned)v;
+}
+
+/* Options for which lines are read again. */
+static const char *reads_lines(const char *option, const char *value)
+{
+#ifndef FR_JANSSON
+	usage(option, NULL, "built without jansson: install libjansson-dev and "
+			    "build again");
+#endif
+	(void)option;
+	return value;
 }
 
 static void choose_workload(struct choice *ch, const char *name)
@@ -157,10 +172,13 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		{"seconds", required_argument, NULL, 't'},
 		{"watchdog", required_argument, NULL, 'd'},
 		{"json", required_argument, NULL, 'j'},
+		{"report", required_argument, NULL, 'R'},
+		{"compare", required_argument, NULL, 'C'},
+		{"from", required_argument, NULL, 'F'},
 		{"quick", no_argument, NULL, 'q'},
 		{"list", no_argument, NULL, 'l'},
 		{"list-peers", no_argument, NULL, 'A'},
-		{"list-workloads", no_argument, NULL, 'C'},
+		{"list-workloads", no_argument, NULL, 'B'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -221,6 +239,15 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		case 'j':
 			ch->json = optarg;
 			break;
+		case 'R':
+			ch->report = reads_lines("--report", optarg);
+			break;
+		case 'C':
+			ch->compare = reads_lines("--compare", optarg);
+			break;
+		case 'F':
+			ch->from = reads_lines("--from", optarg);
+			break;
 		case 'q':
 			ch->quick = true;
 			break;
@@ -230,7 +257,7 @@ void options_parse(struct choice *ch, int argc, char **argv)
 		case 'A':
 			ch->list_peers = true;
 			break;
-		case 'C':
+		case 'B':
 			ch->list_cases = true;
 			break;
 		case 'h':
@@ -244,6 +271,10 @@ void options_parse(struct choice *ch, int argc, char **argv)
 	}
 	if (optind < argc)
 		usage(argv[optind], NULL, "only options are taken");
+	if (ch->from && !ch->report && !ch->compare)
+		usage("--from", ch->from, "give --report or --compare as well");
+	if (ch->from && ch->json)
+		usage("--json", ch->json, "--from measures nothing to write");
 	for (unsigned i = 0; i < WORKLOADS && !ch->any_workload; i++)
 		ch->workload[i] = true;
 	if (ch->peers == 0)

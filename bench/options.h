@@ -23,7 +23,10 @@ struct choice {
 	unsigned rounds, kills;	     /* 0: the usual number */
 	double seconds, watchdog;
 	bool quick, list_peers, list_cases;
-	const char *json;
+	const char *json;    /* file to write, or NULL */
+	const char *report;  /* directory to write, or NULL */
+	const char *compare; /* file of an older run, or NULL */
+	const char *from;    /* file of a run to take instead of one, or NULL */
 };
 
 struct cases {

@@ -21,5 +21,21 @@ const struct peer *const peers[] = {
 	&peer_raw,
 	&peer_raw_pause,
 	&peer_no_queue,
+	&peer_wfcq,
+#ifdef HAVE_CK
+	&peer_ck_spsc,
+	&peer_ck_mpsc,
+	&peer_ck_mpmc,
+#endif
+#ifdef HAVE_DPDK
+	&peer_dpdk_sp,
+	&peer_dpdk_mp,
+	&peer_dpdk_rts,
+#endif
+#ifdef HAVE_ICEORYX
+	&peer_iceoryx,
+#endif
+	&peer_py_queue,
+	&peer_py_pool,
 	NULL,
 };

@@ -17,5 +17,15 @@ extern const struct peer peer_nng;
 extern const struct peer peer_raw;
 extern const struct peer peer_raw_pause;
 extern const struct peer peer_no_queue;
+extern const struct peer peer_wfcq;
+extern const struct peer peer_ck_spsc;
+extern const struct peer peer_ck_mpsc;
+extern const struct peer peer_ck_mpmc;
+extern const struct peer peer_dpdk_sp;
+extern const struct peer peer_dpdk_mp;
+extern const struct peer peer_dpdk_rts;
+extern const struct peer peer_iceoryx;
+extern const struct peer peer_py_queue;
+extern const struct peer peer_py_pool;
 
 #endif

@@ -100,7 +100,7 @@ static unsigned lay_out(struct trial *t)
 	};
 	enum workload w = t->c->workload;
 	struct member *member = t->shared->member;
-	unsigned n = t->solo				 ? 0
+	unsigned n = t->solo || t->peer->own_processes	 ? 0
 		     : w == FARM && t->peer->own_workers ? 0
 		     : w == FARM || w == FANOUT		 ? t->c->workers
 		     : w == MESH			 ? t->c->producers - 1

@@ -67,14 +67,6 @@ static void watch_forks(void)
 	pthread_atfork(before_fork, after_fork, after_fork);
 }
 
-void fr__arena_ring(const struct fr_arena *a, unsigned i, struct fr__ring *ret)
-{
-	unsigned char *at = a->mailboxes + i * a->mailbox_stride;
-
-	fr__ring_map(ret, (void *)at, at + sizeof(struct fr__ring_ctl),
-		     a->geo.mailbox_units, a->secret);
-}
-
 /* Map the file and find the parts. a->geo, fd, bytes, secret are set. */
 static int map(struct fr_arena *a)
 {

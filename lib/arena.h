@@ -98,9 +98,15 @@ struct fr_arena {
 /* Has somebody taken it away, since nobody lived in it? Once one has a lock. */
 bool fr__arena_removed(const struct fr_arena *a);
 
-
 /* Slot i's mailbox. */
-void fr__arena_ring(const struct fr_arena *a, unsigned i, struct fr__ring *ret);
+static inline void fr__arena_ring(const struct fr_arena *a, unsigned i,
+				  struct fr__ring *ret)
+{
+	unsigned char *at = a->mailboxes + i * a->mailbox_stride;
+
+	fr__ring_map(ret, (void *)at, at + sizeof(struct fr__ring_ctl),
+		     a->geo.mailbox_units, a->secret);
+}
 
 /* A slot's cells: how many, the first; all; and back from a cell to its slot.
  * Slot 0, that of the first to join, has a number of its own. */

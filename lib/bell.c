@@ -45,6 +45,10 @@
 #define SPIN_START_NS 20000u
 #define SPIN_MAX_NS 50000u
 #define SPIN_MIN_NS 500u
+/* Between two looks while spinning. Who looks more often takes the line from the one
+ * that is about to write it, and waits the longer. */
+#define LOOK_AGAIN_NS 50u
+#define LOOKS 16 /* between two looks at the clock */
 #define YIELD_MAX_NS 200000
 #define YIELD_SKIP_MAX 1000u
 /* The first sleep while waiting for room is short: the consumer looks for us
@@ -66,6 +70,42 @@ static unsigned cpus(void)
 		fr__store_relaxed(&known, n);
 	}
 	return n;
+}
+
+/* What the CPU's pause takes differs by ten times: 2^10 ns' worth of them. */
+static uint32_t pauses_known(void)
+{
+	static struct fr__a32 known;
+	/* as [BELL-5] */
+	uint32_t n = fr__load_relaxed(&known);
+
+	if (n == 0) {
+		int64_t least = INT64_MAX;
+		unsigned i, k;
+
+		for (k = 0; k < 8; k++) { /* one may be interrupted */
+			int64_t start = fr__now_ns(), took;
+
+			for (i = 0; i < 16; i++)
+				fr__pause();
+			took = fr__now_ns() - start;
+			least = took < least ? took : least;
+		}
+		n = least > 16 ? (uint32_t)(16 * 1024 / least) : 1024;
+		n = n > 0 ? n : 1;
+		/* as [BELL-5] */
+		fr__store_relaxed(&known, n);
+	}
+	return n;
+}
+
+void fr__bell_pause(unsigned ns)
+{
+	unsigned n = ns * pauses_known() >> 10;
+
+	do
+		fr__pause();
+	while (n-- > 1);
 }
 
 void fr__bell_init(struct fr__bell *b, struct fr__slot *slot, int mode)
@@ -190,11 +230,11 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 	if (poll)
 		look_at(b, w);
 	do {
-		for (i = 0; i < 64; i++) {
+		for (i = 0; i < LOOKS; i++) {
 			rc = w->ready(w->ctx);
 			if (rc != 0)
 				goto found;
-			fr__pause();
+			fr__bell_pause(LOOK_AGAIN_NS);
 		}
 		if (poll && interrupted(b))
 			return -EINTR;

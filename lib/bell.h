@@ -75,6 +75,9 @@ static inline void fr__bell_tick(struct fr__bell *b, uint32_t n)
 		fr__bell_look(b);
 }
 
+/* Stay away from a line for about so long, without a look at a clock. */
+void fr__bell_pause(unsigned ns);
+
 /* Before saying that there is no room now: look whether that one lives (slot + 1),
  * unless somebody of this process has lately. */
 void fr__bell_doubt(struct fr__bell *b, unsigned depends);

@@ -40,7 +40,7 @@
 #include <stddef.h>
 
 #define FR__MAGIC UINT64_C(0x676e69726b726f66) /* "forkring", little-endian */
-#define FR__LAYOUT_VERSION 2
+#define FR__LAYOUT_VERSION 3
 #define FR__LINE 64
 #define FR__SLOTS_MAX 4096
 #define FR__NAME_BYTES (FR_NAME_MAX + 1)
@@ -230,6 +230,16 @@ struct fr__record {
 	uint32_t from_generation; /* of the slot that the tag names */
 	uint32_t to_generation;
 	unsigned char body[];
+};
+
+/* In a record's type: its body begins with the number of a call; it is a batch, of
+ * so many parts as the rest says, each with this in front, at multiples of 8. */
+#define FR__WANTS_REPLY (UINT32_C(1) << 31)
+#define FR__PARTS (UINT32_C(1) << 30)
+struct fr__part {
+	/* W: producer between claim and commit. R: consumer. */
+	uint32_t len;  /* bytes */
+	uint32_t type;
 };
 
 /* Control lines of the task ring. */

@@ -33,13 +33,7 @@
 
 #include <string.h>
 
-/* Parts of a ring: who waits for room is woken when one is free. */
-#define ROOM_PARTS 2
-/* Pauses (some 25 ns each) of a receiver that has found nothing. */
-#define GET_AHEAD 16
-
-/* In a record's type: the body starts with the number of a call. */
-#define WANTS_REPLY (UINT32_C(1) << 31)
+#define BATCH_UNITS_MIN 32
 
 /* ---- sending ---- */
 
@@ -65,11 +59,7 @@ static int try_claim(void *ctx)
 	return rc == -EAGAIN ? 0 : rc < 0 ? rc : 1;
 }
 
-/*
- * Wake one who waits for room in that mailbox: the first of count slots from
- * `from` on. Its number, or -1. If there are more, the flag stays up.
- */
-static int wake_one(const struct fr_arena *a, unsigned mailbox, unsigned from,
+int fr__room_wake_one(const struct fr_arena *a, unsigned mailbox, unsigned from,
 		    unsigned count)
 {
 	struct fr__ring ring;
@@ -117,8 +107,8 @@ static void pass_on(const struct room_wait *w, bool all)
 	unsigned slots = w->p->arena->geo.slots, from = w->p->index + 1;
 
 	if (fr__ring_free_units(&w->ring) >
-	    (all ? w->ring.mask / ROOM_PARTS : 0))
-		wake_one(w->p->arena, (unsigned)(w->slot - w->p->arena->slots),
+	    (all ? w->ring.mask / FR__ROOM_PARTS : 0))
+		fr__room_wake_one(w->p->arena, (unsigned)(w->slot - w->p->arena->slots),
 			 from, all ? slots : slots - from);
 }
 
@@ -186,6 +176,7 @@ static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
 		.arm = arm_room,
 		.ctx = w,
 	};
+	bool alone;
 	int rc;
 
 	if (fr__addr_slot(to) >= p->arena->geo.slots)
@@ -195,10 +186,20 @@ static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
 	w->generation = fr__addr_generation(to);
 	w->units = units;
 	w->armed = false;
-	/* [MAILBOX-5] relaxed: a hint, see let_them_get_ahead(). */
-	fr__store_relaxed(&p->only_receives, 0);
 	fr__arena_ring(p->arena, fr__addr_slot(to), &w->ring);
+	/* [MAILBOX-5] relaxed: a hint. A send that is not the first since we
+	 * waited for mail will hardly be the last; see also
+	 * let_them_get_ahead(). */
+	alone = fr__load_relaxed(&p->only_receives);
+	if (alone) {
+		/* as [MAILBOX-5] */
+		fr__store_relaxed(&p->only_receives, 0);
+		if (units > 1)
+			fr__ring_ask_now(&w->ring, units);
+	}
 	rc = try_claim(w);
+	if (rc > 0 && !alone)
+		fr__ring_ask_ahead(&w->ring, w->position, units);
 	if (rc == 0) {
 		if (w->slot == p->slot && wait_ns != 0)
 			return -EDEADLK;
@@ -218,7 +219,7 @@ static int claim(struct room_wait *w, struct fr_process *p, struct fr_addr to,
 static inline int check_message(const struct fr_process *p, struct fr_type type,
 				size_t len)
 {
-	if (type.id & WANTS_REPLY)
+	if (type.id & (FR__WANTS_REPLY | FR__PARTS))
 		return -EINVAL;
 	return len > fr__ring_body_max(&p->mailbox) ? -EMSGSIZE : 0;
 }
@@ -248,7 +249,7 @@ int fr_send(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	if (rc < 0)
 		return rc;
 	fr__ring_copy_in(write_head(&w, w.position, type, len), 0, body, len);
-	fr__ring_publish_last(&w.ring, p->index, w.position, w.units, w.units);
+	fr__ring_publish_last(&w.ring, p->index, w.position, w.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return 0;
 }
@@ -269,11 +270,11 @@ int fr__send_call(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	rc = claim(&w, p, to, fr__ring_units(all), wait_ns);
 	if (rc < 0)
 		return rc;
-	type.id |= WANTS_REPLY;
+	type.id |= FR__WANTS_REPLY;
 	rec = write_head(&w, w.position, type, all);
 	fr__ring_copy_in(rec, 0, &call, sizeof(call));
 	fr__ring_copy_in(rec, sizeof(call), body, len);
-	fr__ring_publish_last(&w.ring, p->index, w.position, w.units, w.units);
+	fr__ring_publish_last(&w.ring, p->index, w.position, w.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return 0;
 }
@@ -310,39 +311,62 @@ int fr_send_name(struct fr_process *p, const char *name, struct fr_type type,
 	return sent > 0 ? sent : error;
 }
 
-/* How many of the parts could be claimed at once just now (1 at least), and
- * their units together. */
-static unsigned fits(struct fr_process *p, struct fr_addr to,
-		     const struct fr_part *parts, unsigned count,
-		     uint32_t *units)
+/* How large the record of a batch may be. With larger ones the receiver would wait
+ * for all of it and the sender for room for all of it: they could not work at the
+ * same time. */
+static uint32_t batch_units(const struct fr__ring *r)
 {
-	uint32_t room = 0, n;
-	struct fr__ring ring;
+	uint32_t units = (uint32_t)(r->mask + 1), few = units / 2;
+
+	if (few > BATCH_UNITS_MIN)
+		few = BATCH_UNITS_MIN;
+	return units / 16 > few ? units / 16 : few;
+}
+
+/* How many of the parts go into one record of `units` (1 at least), and the bytes
+ * of its body. */
+static unsigned fits(const struct fr_process *p, const struct fr_part *parts,
+		     unsigned count, uint32_t units, size_t *bytes)
+{
+	size_t max = (size_t)units * FR__UNIT;
 	unsigned i;
 
-	*units = fr__ring_units(parts[0].len);
-	if (fr__addr_slot(to) < p->arena->geo.slots) {
-		fr__arena_ring(p->arena, fr__addr_slot(to), &ring);
-		room = fr__ring_room(&ring, (uint32_t)(p->mailbox.mask + 1) / 2);
-	}
+	*bytes = fr__part_bytes(parts[0].len);
 	for (i = 1; i < count; i++) {
-		if (check_message(p, parts[i].type, parts[i].len) < 0)
+		if (check_message(p, parts[i].type, parts[i].len) < 0 ||
+		    FR__RECORD_HEAD + *bytes + fr__part_bytes(parts[i].len) > max)
 			break;
-		n = fr__ring_units(parts[i].len);
-		if (*units + n > room)
-			break;
-		*units += n;
+		*bytes += fr__part_bytes(parts[i].len);
 	}
 	return i;
+}
+
+static void write_parts(struct fr__record *rec, const struct fr_part *parts,
+			unsigned count)
+{
+	size_t at = 0;
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		struct fr__part head = {(uint32_t)parts[i].len,
+					parts[i].type.id};
+
+		fr__ring_copy_in(rec, at, &head, sizeof(head));
+		fr__ring_copy_in(rec, at + sizeof(head), parts[i].body,
+				 parts[i].len);
+		at += fr__part_bytes(parts[i].len);
+	}
 }
 
 int fr_send_batch(struct fr_process *p, struct fr_addr to,
 		  const struct fr_part *parts, unsigned count, int64_t wait_ns)
 {
+	struct fr__record *rec;
 	struct room_wait w;
-	uint32_t units;
-	unsigned fit, i, tries = 0;
-	uint64_t at;
+	struct fr__ring ring;
+	uint32_t most, room;
+	unsigned fit = 1;
+	size_t bytes;
 	int rc = fr__own(p);
 
 	if (rc < 0 || count == 0)
@@ -350,27 +374,35 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 	rc = check_message(p, parts[0].type, parts[0].len);
 	if (rc < 0)
 		return rc;
-	/* As many as there is room for; wait only for the first. (In a damaged
-	 * ring there may seem to be room for ever.) */
-	do {
-		fit = fits(p, to, parts, tries < 100 ? count : 1, &units);
-		rc = claim(&w, p, to, units, fit == 1 ? wait_ns : 0);
-		tries++;
-	} while (rc == -EAGAIN && fit > 1);
-	if (rc < 0)
-		return rc;
-	for (i = 0, at = w.position; i < fit; i++) {
-		uint32_t n = fr__ring_units(parts[i].len);
-
-		fr__ring_copy_in(write_head(&w, at, parts[i].type,
-					    parts[i].len),
-				 0, parts[i].body, parts[i].len);
-		if (i > 0)
-			fr__ring_prepare(&w.ring, p->index, at, n);
-		at += n;
+	if (fr__addr_slot(to) >= p->arena->geo.slots)
+		return -ESRCH;
+	fr__arena_ring(p->arena, fr__addr_slot(to), &ring);
+	/* As many as a record holds and there is room for now. (A claim that is
+	 * too large for what the lap has left would spoil that.) */
+	most = fr__ring_room(&ring, 1) ? batch_units(&ring) : 0;
+	for (; most > 0; most--) {
+		fit = fits(p, parts, count, most, &bytes);
+		room = fr__ring_room(&ring, fr__ring_units(bytes));
+		if (room >= fr__ring_units(bytes)) {
+			rc = fit > 1 ? claim(&w, p, to, fr__ring_units(bytes), 0)
+				     : 0;
+			if (rc != -EAGAIN)
+				break;
+		}
+		most = room < most ? room + 1 : most;
+		fit = 1;
 	}
-	fr__ring_publish_last(&w.ring, p->index, w.position,
-			      fr__ring_units(parts[0].len), units);
+	if (rc < 0 && rc != -EAGAIN)
+		return rc;
+	if (fit == 1) {
+		rc = fr_send(p, to, parts[0].type, parts[0].body, parts[0].len,
+			     wait_ns);
+		return rc < 0 ? rc : 1;
+	}
+	rec = write_head(&w, w.position, (struct fr_type){FR__PARTS | fit},
+			 bytes);
+	write_parts(rec, parts, fit);
+	fr__ring_publish_last(&w.ring, p->index, w.position, w.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return (int)fit;
 }
@@ -433,199 +465,4 @@ void fr_cancel(struct fr_process *p, struct fr_claim *c)
 int fr_send_exit(struct fr_process *p, struct fr_addr to, int64_t wait_ns)
 {
 	return fr_send(p, to, FR_TYPE_EXIT, NULL, 0, wait_ns);
-}
-
-/* ---- receiving ---- */
-
-/* Units were freed: does anybody wait for them? */
-static void look_for_room_waiters(struct fr_process *p)
-{
-	int woken;
-
-	p->reader.freed = 0;
-	p->empty_looks = 0;
-	/* [MAILBOX-3] release: units FREE -> the look that is owed. Pairs with
-	 * [MAILBOX-6]. Without it: another thread pays it before they are. */
-	fr__store_release(&p->owes_look, 0);
-	/* as [BELL-2]: units FREE -> the look at the flag */
-	fr__fence_sc();
-	woken = wake_one(p->arena, p->index, p->next_waiter,
-			 p->arena->geo.slots);
-	if (woken >= 0)
-		p->next_waiter = (unsigned)woken + 1;
-	/* as [MAILBOX-2]: there are more, and that one may pass on to nobody */
-	if (fr__load_sc(&p->mailbox.ctl->room))
-		/* as [MAILBOX-3] */
-		fr__store_release(&p->owes_look, 1);
-}
-
-void fr__mail_before_sleep(void *process)
-{
-	struct fr_process *p = process;
-
-	/* [MAILBOX-6] seq_cst: the look is taken over, by the thread that
-	 * sleeps, from the one that receives -> the look at the flag. Pairs
-	 * with [MAILBOX-3]. Without it: see there. */
-	if (!fr__load_sc(&p->owes_look) || !fr__swap_sc(&p->owes_look, 0))
-		return;
-	/* as [BELL-2]: units FREE -> the look at the flag */
-	fr__fence_behind_sc();
-	wake_one(p->arena, p->index, 0, p->arena->geo.slots);
-}
-
-/* Units were freed: look at once if they are many, else before the next sleep. */
-static void owe_look(struct fr_process *p)
-{
-	if (p->reader.freed > p->mailbox.mask / ROOM_PARTS)
-		look_for_room_waiters(p);
-	else
-		/* as [MAILBOX-3] */
-		fr__store_release(&p->owes_look, 1);
-}
-
-/* Find the next record that is for us, and stash it. */
-int fr__mail_ready(struct fr_process *p)
-{
-	const struct fr__ring *r = &p->mailbox;
-	int rc;
-
-	while (!p->stashed) {
-		const struct fr__record *rec;
-
-		rc = fr__ring_next(r, &p->reader, &p->stash_position,
-				   &p->stash_owner);
-		if (rc < 0)
-			return rc;
-		if (rc == 0) {
-			if (p->reader.freed)
-				owe_look(p);
-			/* as [MAILBOX-6]: paid here by who never sleeps */
-			if (fr__load_sc(&p->owes_look) &&
-			    ++p->empty_looks > 32)
-				look_for_room_waiters(p);
-			return 0;
-		}
-		rec = fr__ring_at(r, p->stash_position);
-		p->stash_units = p->reader.units;
-		if (rec->to_generation == p->generation) {
-			p->stashed = true;
-			break;
-		}
-		rc = fr__ring_release(r, &p->reader, p->stash_position);
-		if (rc < 0)
-			return rc;
-	}
-	return 1;
-}
-
-static int mail_ready(void *ctx)
-{
-	return fr__mail_ready(ctx);
-}
-
-/* The stashed record as a message. */
-static int give(struct fr_process *p, struct fr_message *m)
-{
-	const struct fr__record *rec = fr__ring_at(&p->mailbox,
-						   p->stash_position);
-	uint32_t len = fr__once(rec->len);
-
-	p->stashed = false;
-	if (len > (size_t)p->stash_units * FR__UNIT - FR__RECORD_HEAD) {
-		fr__ring_release(&p->mailbox, &p->reader, p->stash_position);
-		return -EBADMSG;
-	}
-	m->body = rec->body;
-	m->len = len;
-	m->type.id = fr__once(rec->type);
-	m->call = 0;
-	if (m->type.id & WANTS_REPLY && len >= sizeof(m->call)) {
-		memcpy(&m->call, rec->body, sizeof(m->call));
-		m->body = rec->body + sizeof(m->call);
-		m->len -= sizeof(m->call);
-		m->type.id &= ~WANTS_REPLY;
-	}
-	m->from = fr__addr(p->stash_owner, rec->from_generation);
-	m->priv = p->stash_position;
-	return 0;
-}
-
-/* Nothing there, and we only receive: do not look again at once. The line that we
- * would look at is the one that a sender is about to write, and each look takes
- * it away; a moment later several messages are there. Not for who answers what
- * it gets: there the next message comes when we have sent. */
-static void let_them_get_ahead(struct fr_process *p)
-{
-	unsigned i;
-
-	/* as [MAILBOX-5] */
-	if (!fr__swap_relaxed(&p->only_receives, 1))
-		return;
-	for (i = 0; i < GET_AHEAD; i++)
-		fr__pause();
-}
-
-int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
-{
-	struct fr__wait wait = {
-		.marks = FR__MARK_MAIL, .ready = mail_ready, .ctx = p,
-	};
-	int rc = fr__own(p);
-
-	if (rc == 0) {
-		fr__bell_tick(&p->bell, 1);
-		rc = fr__mail_ready(p);
-	}
-	if (rc == 0 && wait_ns != 0)
-		let_them_get_ahead(p);
-	if (rc == 0)
-		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
-	/* as [MAILBOX-6] */
-	if (rc == -EAGAIN && fr__load_sc(&p->owes_look))
-		look_for_room_waiters(p);
-	return rc < 0 ? rc : give(p, ret);
-}
-
-void fr_release(struct fr_process *p, struct fr_message *m)
-{
-	fr_release_batch(p, m, 1);
-}
-
-int fr_receive_batch(struct fr_process *p, int64_t wait_ns,
-		     struct fr_message *messages, unsigned max)
-{
-	unsigned count = 1;
-	int rc;
-
-	if (max == 0)
-		return 0;
-	rc = fr_receive(p, wait_ns, &messages[0]);
-	if (rc < 0)
-		return rc;
-	while (count < max && fr__mail_ready(p) == 1 &&
-	       give(p, &messages[count]) == 0)
-		count++;
-	return (int)count;
-}
-
-#define RUN 64
-
-void fr_release_batch(struct fr_process *p, struct fr_message *messages,
-		      unsigned count)
-{
-	uint64_t positions[RUN];
-	unsigned n;
-
-	if (fr__own(p) < 0)
-		return;
-	while (count > 0) {
-		for (n = 0; count > 0 && n < RUN; messages++, count--) {
-			if (!messages->body)
-				continue; /* released before */
-			positions[n++] = messages->priv;
-			messages->body = NULL;
-		}
-		fr__ring_release_run(&p->mailbox, &p->reader, positions, n);
-	}
-	owe_look(p);
 }

@@ -178,6 +178,7 @@ static void free_handle(struct fr_process *p)
 		fr__handlers_free(p);
 	free(p->free_cells);
 	free(p->finished);
+	free(p->held);
 	free(p);
 }
 
@@ -198,6 +199,8 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 		rc = fr__handlers_init(p);
 	if (rc == 0)
 		rc = fr__tasks_init(p);
+	if (rc == 0)
+		rc = fr__mail_init(p);
 	if (rc < 0)
 		return rc;
 	fr__bell_init(&p->bell, p->slot, o->wait);
@@ -210,7 +213,6 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 	/* as [RECOVER-2] */
 	fr__store_relaxed(&p->next_look, p->index + 1);
 	fr__bell_awake(&p->bell, true);
-	fr__arena_ring(a, p->index, &p->mailbox);
 	fr__ring_mend(&p->mailbox);
 	fr__reader_init(&p->reader, &p->mailbox);
 	/* [PROCESS-4] relaxed: published by the state's CAS, [PROCESS-2]; a

@@ -30,10 +30,23 @@ struct fr_process {
 	struct fr__a32 room_threads; /* that wait for room just now */
 	struct fr__a32 owes_look; /* units were freed since the last look */
 	struct fr__a32 only_receives; /* has not sent since it last waited */
-	bool stashed;         /* a record was found and not given out yet */
-	unsigned stash_owner;
-	uint32_t stash_units;
-	uint64_t stash_position;
+	/* The record that was found and is not given out yet, not all of it. */
+	struct fr__found {
+		bool any;
+		unsigned owner;
+		uint32_t units;
+		uint32_t len;   /* bytes of body */
+		uint32_t type;
+		uint32_t parts; /* to give out; 0: it is no batch */
+		uint32_t at;    /* in the body, of the next part */
+		uint64_t position;
+	} found;
+	/* Batches that were received: where, and how many of their parts are not
+	 * released yet; by the unit of their record. */
+	struct fr__held {
+		uint64_t position;
+		uint32_t parts; /* 0: none */
+	} *held;
 	struct fr__a32 next_look; /* slot to look at next, see recover.c */
 	/* Tasks, worker's side: one thread at a time. */
 	uint32_t in_hand; /* cell + 1; 0: none */
@@ -178,12 +191,31 @@ void fr__bury_claims(const struct fr_arena *a, unsigned of);
 /* Give back what a process that is gone had reserved. */
 void fr__unreserve_all(const struct fr_arena *a, unsigned by);
 
-/* ---- mailbox.c: for waits on mail ---- */
+/* ---- receive.c: for waits on mail ---- */
 
-/* 1: a message is stashed for the next receive; 0; -EBADMSG. */
+int fr__mail_init(struct fr_process *p);
+
+/* 1: a message is there for the next receive; 0; -EBADMSG. */
 int fr__mail_ready(struct fr_process *p);
 /* Somebody of the process is about to sleep: look for who waits for room. */
 void fr__mail_before_sleep(void *process);
+
+/* ---- mailbox.c ---- */
+
+/* Parts of a ring: who waits for room is woken when one is free. */
+#define FR__ROOM_PARTS 2
+
+/*
+ * Wake one who waits for room in that mailbox: the first of count slots from
+ * `from` on. Its number, or -1. If there are more, the flag stays up.
+ */
+int fr__room_wake_one(const struct fr_arena *a, unsigned mailbox, unsigned from,
+		      unsigned count);
+
+static inline uint32_t fr__part_bytes(size_t len)
+{
+	return (uint32_t)(sizeof(struct fr__part) + (len + 7) / 8 * 8);
+}
 
 /* fr_send() of the message of a call, see call.c. */
 struct fr_type;

@@ -53,14 +53,14 @@
 #include "ring.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd */
-/* Before it writes a record of LONG units or more a producer asks for the lines of
- * the next, AHEAD units on. For short ones that takes lines from producers on
- * other CPUs. */
+/* How many units ahead a producer asks for the lines that it will write: of records
+ * of one unit, of others. Less is too late, more is lost again by then. */
+#define AHEAD_ONE 4
 #define AHEAD 8
-#define LONG 4
+/* More lines than these at once are not asked for: a CPU has no more on their way. */
+#define ASK_MAX 8
 
 enum state {
 	CLAIMED = 1,
@@ -130,16 +130,6 @@ static inline bool is_record(const struct fr__ring *r, uint64_t plain,
 	       n >= 1 && n <= room_at(r, position);
 }
 
-void fr__ring_map(struct fr__ring *r, struct fr__ring_ctl *ctl, void *units,
-		  uint32_t count, uint64_t secret)
-{
-	r->ctl = ctl;
-	r->units = units;
-	r->mask = count - 1;
-	r->shift = (unsigned)__builtin_ctz(count);
-	r->secret = secret;
-}
-
 void fr__ring_init(const struct fr__ring *r, uint64_t start)
 {
 	uint64_t p;
@@ -204,10 +194,21 @@ static inline bool all_free(const struct fr__ring *r, uint64_t position,
 	return true;
 }
 
-static void ask_early(const struct fr__ring *r, uint64_t position, uint32_t n)
+static inline void ask(const struct fr__ring *r, uint64_t position, uint32_t n)
 {
 	while (n-- > 0)
 		fr__prefetch_write(fr__ring_at(r, position + n));
+}
+
+void fr__ring_ask_now(const struct fr__ring *r, uint32_t n)
+{
+	/* [RING-10] relaxed: where to ask for lines; nothing hangs on it. */
+	ask(r, fr__load_relaxed(&r->ctl->tail), n < ASK_MAX ? n : ASK_MAX);
+}
+
+void fr__ring_ask_ahead(const struct fr__ring *r, uint64_t position, uint32_t n)
+{
+	ask(r, position + (n == 1 ? AHEAD_ONE : AHEAD), n);
 }
 
 int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
@@ -226,8 +227,7 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 		if (seen != free) {
 			if (is_record(r, plain, t))
 				fr__ring_advance(r, t, units_of(plain));
-			else if ((uint32_t)plain ==
-				 (uint32_t)lap_of(r, t - r->mask - 1))
+			else if (is_record(r, plain, t - r->mask - 1))
 				return -EAGAIN;
 			else if (!catch_up(r, t))
 				lost++;
@@ -248,8 +248,6 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 			continue;
 		if (need == n) {
 			*position = t;
-			if (n >= LONG)
-				ask_early(r, t + AHEAD, n);
 			return 0;
 		}
 		fr__ring_advance(r, t, need);
@@ -307,15 +305,6 @@ uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most)
 	return run > behind ? run : behind;
 }
 
-void fr__ring_prepare(const struct fr__ring *r, unsigned owner,
-		      uint64_t position, uint32_t n)
-{
-	/* [RING-10] relaxed: inside our own claim; published with its first
-	 * record by [RING-7]. */
-	fr__store_relaxed(&fr__ring_at(r, position)->tag,
-			  tag(r, READY, owner, n, position));
-}
-
 void fr__ring_publish(const struct fr__ring *r, unsigned owner,
 		      uint64_t position, uint32_t n)
 {
@@ -334,11 +323,11 @@ void fr__ring_publish(const struct fr__ring *r, unsigned owner,
 }
 
 void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
-			   uint64_t position, uint32_t n, uint32_t all)
+			   uint64_t position, uint32_t n)
 {
 #ifdef FR_PLANT_RELAXED_READY
 	fr__ring_publish(r, owner, position, n);
-	fr__ring_advance(r, position, all);
+	fr__ring_advance(r, position, n);
 #else
 	/* [RING-18] release: record -> tag READY. Pairs with [RING-11]. Without
 	 * it: a torn record is read. */
@@ -347,7 +336,7 @@ void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
 	/* [RING-19] seq_cst: as [RING-3] says; and with the fence behind it,
 	 * tag READY -> the look at the sleeper's mark, as [RING-7]. Pairs with
 	 * [RING-4] and [BELL-2]. Without it: as there. */
-	fr__cas_sc(&r->ctl->tail, &position, position + all);
+	fr__cas_sc(&r->ctl->tail, &position, position + n);
 	fr__fence_behind_sc();
 #endif
 }
@@ -362,20 +351,20 @@ void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 			  tag(r, DEAD, owner, n, position));
 }
 
-void fr__ring_copy_in(struct fr__record *rec, size_t at, const void *bytes,
-		      size_t len)
+/*
+ * A producer that lost its way may look at the first word of any unit and find
+ * payload there: harmless, since payload never looks FREE and its CAS then fails; but
+ * to ThreadSanitizer a race, unless that word is stored as the atomic that it is
+ * elsewhere.
+ */
+void fr__ring_copy_for_tsan(struct fr__record *rec, size_t at,
+			    const void *bytes, size_t len)
 {
-#if FR__TSAN
-	/* A producer that lost its way may look at the first word of any unit
-	 * and find payload there: harmless, since payload never looks FREE and
-	 * its CAS then fails; but to ThreadSanitizer a race, unless that word
-	 * is stored as the atomic that it is elsewhere. */
 	size_t done = 0;
 
 	while (done < len) {
 		unsigned char *to = rec->body + at + done;
 		size_t in_unit = (at + done + FR__RECORD_HEAD) % FR__UNIT;
-
 		size_t left = len - done;
 
 		if (in_unit == 0) {
@@ -392,10 +381,6 @@ void fr__ring_copy_in(struct fr__record *rec, size_t at, const void *bytes,
 		}
 		done += left;
 	}
-#else
-	if (len > 0) /* bytes may be NULL then */
-		memcpy(rec->body + at, bytes, len);
-#endif
 }
 
 void fr__ring_clear_tags(const struct fr__ring *r, uint64_t position, uint32_t n)

@@ -8,6 +8,8 @@
 
 #include "layout.h"
 
+#include <string.h>
+
 #define FR__UNIT 64
 #define FR__RECORD_HEAD sizeof(struct fr__record)
 
@@ -53,8 +55,16 @@ static inline size_t fr__ring_body_max(const struct fr__ring *r)
 	return (r->mask + 1) / 2 * FR__UNIT - FR__RECORD_HEAD;
 }
 
-void fr__ring_map(struct fr__ring *r, struct fr__ring_ctl *ctl, void *units,
-		  uint32_t count, uint64_t secret);
+static inline void fr__ring_map(struct fr__ring *r, struct fr__ring_ctl *ctl,
+				void *units, uint32_t count, uint64_t secret)
+{
+	r->ctl = ctl;
+	r->units = units;
+	r->mask = count - 1;
+	r->shift = (unsigned)__builtin_ctz(count);
+	r->secret = secret;
+}
+
 void fr__ring_init(const struct fr__ring *r, uint64_t start_position);
 
 /*
@@ -66,25 +76,37 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 /* Say that the place is taken, so that others need not find out: after the
  * claim or after the publication, whichever suits. */
 void fr__ring_advance(const struct fr__ring *r, uint64_t position, uint32_t n);
-/* Cut the rest of a claim of several records into n2-unit READY records from
- * behind: call for the last record first, the first record last of all with
- * fr__ring_publish(). */
-void fr__ring_prepare(const struct fr__ring *r, unsigned owner,
-		      uint64_t position, uint32_t n);
+/*
+ * Hints for who produces: ask the CPU for lines before they are written. now: those
+ * of a record of n units about to be claimed, all at once, where one send stands
+ * alone. ahead: those of records after the one claimed at that position, where one
+ * send follows another.
+ */
+void fr__ring_ask_now(const struct fr__ring *r, uint32_t n);
+void fr__ring_ask_ahead(const struct fr__ring *r, uint64_t position,
+			uint32_t n);
 /* READY, with the strength that looking for a sleeper afterwards needs. */
 void fr__ring_publish(const struct fr__ring *r, unsigned owner,
 		      uint64_t position, uint32_t n);
-/* The same and fr__ring_advance() over all of the claim, for less. */
+/* The same and fr__ring_advance(), for less. */
 void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
-			   uint64_t position, uint32_t n, uint32_t all);
+			   uint64_t position, uint32_t n);
 void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 		     uint64_t position, uint32_t n);
 /* The tags of free units inside a claim of n units: not for who reads it. */
 void fr__ring_clear_tags(const struct fr__ring *r, uint64_t position,
 			 uint32_t n);
 /* Bytes into the body, from `at` on. */
-void fr__ring_copy_in(struct fr__record *rec, size_t at, const void *bytes,
-		      size_t len);
+void fr__ring_copy_for_tsan(struct fr__record *rec, size_t at,
+			    const void *bytes, size_t len);
+static inline void fr__ring_copy_in(struct fr__record *rec, size_t at,
+				    const void *bytes, size_t len)
+{
+	if (FR__TSAN)
+		fr__ring_copy_for_tsan(rec, at, bytes, len);
+	else if (len > 0) /* bytes may be NULL then */
+		memcpy(rec->body + at, bytes, len);
+}
 
 /*
  * Consumer. fr__ring_next: 1 and the next record's position and owner, 0 there

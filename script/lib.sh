@@ -50,11 +50,15 @@ look_for()
 		pkg-config --exists liburcu-bp liburcu-cds
 	want libcmocka-dev 'the tests' pkg-config --exists cmocka
 	want perl 'counts tests, checks labels' perl -MJSON::PP -e 1
+	want valgrind 'counts instructions' command -v valgrind
 	[ "$1" = all ] || return 0
 	want g++ 'headers and an installed library used from C++' \
 		command -v g++
 	want strace 'counting system calls' command -v strace
 	want scdoc 'manual pages' command -v scdoc
+	want libjansson-dev "the benchmark's page and comparison" \
+		pkg-config --exists jansson
+	want gnuplot-nox "the plots of the benchmark's page" command -v gnuplot
 	want spin 'checks models of the protocols' command -v spin
 	want clang 'the second compiler' command -v clang
 	command -v clang >/dev/null || return 0

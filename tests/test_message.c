@@ -756,7 +756,8 @@ static bool from_the_stopped(const struct fr_message *m)
  * once it goes on. */
 static void a_process_stopped_in_its_claim_stops_nobody(void **state)
 {
-	enum { ROOM = 4096, EACH = 3000, ALL = 3 * EACH };
+	/* None of the three can be done before the stopped one goes on. */
+	enum { ROOM = 4096, EACH = ROOM, ALL = 3 * EACH };
 	struct fr_arena_opts opts = small_arena;
 	uint32_t next[8] = {0}, i, late = 0;
 	struct senders s;
@@ -924,7 +925,7 @@ static void a_batch_arrives_in_order(void **state)
 static void a_batch_sends_as_many_as_fit(void **state)
 {
 	struct fr_part parts[100];
-	uint32_t bodies[100], n, i, left;
+	uint32_t bodies[100], n, i, left, most;
 	uint64_t at;
 	struct pair t;
 
@@ -938,10 +939,12 @@ static void a_batch_sends_as_many_as_fit(void **state)
 		at = t.to->reader.head - left;
 		n = (uint32_t)fr_send_batch(t.from, fr_self(t.to), parts, 100,
 					    0);
+		/* A record of `left` units holds so many parts of 16 bytes. */
+		most = left * 4 - 2 < 100 ? left * 4 - 2 : 100;
 		/* Unless the lap ends before: a pad takes room. */
 		if ((at & t.to->mailbox.mask) + left <= 64)
-			assert_int_equal(n, left);
-		assert_true(n >= 1 && n <= left);
+			assert_int_equal(n, most);
+		assert_true(n >= 1 && n <= most);
 		for (i = left; i < 64; i++)
 			receive_int(t.to, i);
 		for (i = 0; i < n; i++)
@@ -985,7 +988,109 @@ static void a_batch_for_a_full_mailbox_waits_for_its_first(void **state)
 		  -ETIMEDOUT);
 	assert_true(now_ns() - start >= 20 * MS);
 	receive_int(t.to, 0);
-	assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 5, 0), 1);
+	/* One unit is free: two parts of 16 bytes. */
+	assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 5, 0), 2);
+	close_pair(&t);
+}
+
+static void a_batch_is_one_piece_beside_an_open_claim(void **state)
+{
+	struct fr_part parts[6];
+	uint32_t bodies[6], i;
+	struct fr_process *other;
+	struct fr_claim claim;
+	struct pair t;
+
+	(void)state;
+	open_pair(&t, &small_arena);
+	assert_rc(fr_join(t.arena, NULL, &other), 0);
+	numbers(parts, bodies, 6);
+	assert_rc(fr_claim(other, fr_self(t.to), PLAIN, 4, 0, &claim), 0);
+	memcpy(claim.body, &(uint32_t){99}, 4);
+	assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 6, 0), 6);
+	receive_int(t.to, 0);
+	/* Passed over, and closed now: it comes behind the batch, not in it. */
+	fr_commit(other, &claim);
+	for (i = 1; i < 6; i++)
+		receive_int(t.to, i);
+	receive_int(t.to, 99);
+	receive_none(t.to);
+	mailbox_is_sound(t.to);
+	fr_leave(other);
+	close_pair(&t);
+}
+
+static void parts_of_a_batch_are_released_in_any_order(void **state)
+{
+	struct fr_part parts[12];
+	uint32_t bodies[12], i, round, held;
+	struct fr_message m[12];
+	struct pair t;
+
+	(void)state;
+	open_pair(&t, &small_arena);
+	numbers(parts, bodies, 12);
+	for (round = 0; round < 200; round++) {
+		assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 7, 0), 7);
+		assert_rc(fr_send_batch(t.from, fr_self(t.to), parts + 7, 5, 0),
+			  5);
+		assert_rc(fr_receive_batch(t.to, 0, m, 12), 12);
+		held = (uint32_t)t.to->reader.head;
+		for (i = 0; i < 12; i++)
+			assert_int_equal(int_of(&m[i]), i);
+		/* 5 and 12 have nothing in common: each once. The first batch
+		 * keeps its room until its last part is back. */
+		for (i = 0; i < 11; i++) {
+			fr_release(t.to, &m[(i * 5 + round) % 12]);
+			fr_release(t.to, &m[(i * 5 + round) % 12]);
+			if (m[0].body || m[1].body || m[2].body || m[3].body ||
+			    m[4].body || m[5].body || m[6].body)
+				assert_int_equal((uint32_t)t.to->reader.head,
+						 held);
+		}
+		fr_release(t.to, &m[(11 * 5 + round) % 12]);
+		receive_none(t.to);
+		mailbox_is_sound(t.to);
+	}
+	close_pair(&t);
+}
+
+static void a_damaged_batch_is_refused_and_its_room_given_back(void **state)
+{
+	struct fr_part parts[6];
+	uint32_t bodies[6], round;
+	struct fr__record *rec;
+	struct fr_message m;
+	static const int sound_ones[] = {6, 2, 0};
+	struct pair t;
+
+	(void)state;
+	open_pair(&t, &small_arena);
+	numbers(parts, bodies, 6);
+	for (round = 0; round < 100; round++) {
+		assert_rc(fr_send_batch(t.from, fr_self(t.to), parts, 6, 0), 6);
+		rec = fr__ring_at(&t.to->mailbox, t.to->reader.next);
+		if (round % 3 == 0) /* more parts than there are */
+			rec->type += 1000;
+		else if (round % 3 == 1) /* the third runs over the end */
+			memcpy(rec->body + 32, &(uint32_t){UINT32_MAX - 3}, 4);
+		else /* a body that runs over the record's end */
+			rec->len = UINT32_MAX;
+		for (int given = 0;; given++) {
+			int rc = fr_receive(t.to, 0, &m);
+
+			if (rc == 0) {
+				assert_int_equal(int_of(&m), given);
+				fr_release(t.to, &m);
+				continue;
+			}
+			assert_rc(rc, -EBADMSG);
+			assert_int_equal(given, sound_ones[round % 3]);
+			break;
+		}
+		receive_none(t.to);
+		mailbox_is_sound(t.to);
+	}
 	close_pair(&t);
 }
 
@@ -2302,6 +2407,9 @@ int main(void)
 		TEST(a_batch_goes_up_to_a_part_that_is_too_long),
 		TEST(a_batch_for_a_full_mailbox_waits_for_its_first),
 		TEST(as_many_as_there_are_are_received_at_once),
+		TEST(a_batch_is_one_piece_beside_an_open_claim),
+		TEST(parts_of_a_batch_are_released_in_any_order),
+		TEST(a_damaged_batch_is_refused_and_its_room_given_back),
 		TEST(a_batch_is_not_torn_by_another_sender),
 		TEST(a_message_to_one_that_left_is_refused),
 		TEST(an_address_that_never_was_is_refused),

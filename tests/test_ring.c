@@ -491,30 +491,6 @@ static void the_dead_owners_claims_are_buried_and_no_others(void **state)
 	sound(&f);
 }
 
-static void a_batch_arrives_whole(void **state)
-{
-	struct fixture f;
-	uint64_t at;
-
-	(void)state;
-	start_at(&f, 0);
-	at = claim(&f, 1, 4);
-	fill(&f, at, 8, 1);
-	fill(&f, at + 1, 60, 2);
-	fill(&f, at + 3, 8, 3);
-	fr__ring_prepare(&f.ring, 1, at + 3, 1);
-	fr__ring_prepare(&f.ring, 1, at + 1, 2);
-	assert_int_equal(put(&f, 2, 8, 9), 0);
-	get(&f, 2, 8, 9); /* nothing of the batch is there yet */
-	none(&f);
-	fr__ring_publish(&f.ring, 1, at, 1);
-	get(&f, 1, 8, 1);
-	get(&f, 1, 60, 2);
-	get(&f, 1, 8, 3);
-	none(&f);
-	sound(&f);
-}
-
 static void room_is_seen_behind_a_claim_that_has_not_moved_tail(void **state)
 {
 	struct fixture f;
@@ -819,7 +795,6 @@ int main(void)
 		TEST(a_producer_that_stops_anywhere_stops_nobody),
 		TEST(tail_is_caught_up_at_the_lap_border),
 		TEST(the_dead_owners_claims_are_buried_and_no_others),
-		TEST(a_batch_arrives_whole),
 		TEST(room_is_seen_behind_a_claim_that_has_not_moved_tail),
 		TEST(mending_frees_what_a_dead_consumer_had_begun_to_free),
 		TEST(payload_that_looks_like_tags_misleads_nobody),

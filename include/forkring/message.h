@@ -89,9 +89,12 @@ struct fr_part {
 
 /*
  * Send several messages to one process with one publication: they arrive one
- * after the other with none of anyone else's between. Returns how many were
- * sent: as many of the first as fit at once, in half of the mailbox at most (at
- * least one; the time limit is for the first). Errors as for fr_send().
+ * after the other with none of anyone else's between, and their room is free once
+ * all of them are released. Returns how many were sent, at least one: as many of
+ * the first as there is room for at once, and as go together into a sixteenth of
+ * the mailbox (16 KiB by default; at least 2 KiB, but not more than half of it),
+ * each with 8 bytes more and as a multiple of 8. The time limit is for the first.
+ * Errors as for fr_send().
  */
 FR_API int fr_send_batch(struct fr_process *process, struct fr_addr to,
 			 const struct fr_part *parts, unsigned count,
@@ -140,7 +143,8 @@ struct fr_message {
 FR_API int fr_receive(struct fr_process *process, int64_t wait_ns,
 		      struct fr_message *ret);
 
-/* Give a received message's room back. */
+/* Give a received message's room back. Again does nothing; but a copy of it must not
+ * be released beside it. */
 FR_API void fr_release(struct fr_process *process, struct fr_message *message);
 
 /*

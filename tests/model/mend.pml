@@ -85,8 +85,8 @@ inline send(me, units, record)
 		:: else
 		fi
 	}
-	claim(me, units, record, false, true);
-	write_record(at, units, record, false);
+	claim(me, units, record, true);
+	write_record(at, units, record);
 	atomic { ready(me, at, units, record) /* [RING-18] */ }
 	atomic { advance(at, units); /* [RING-19] */ at = 0 }
 }

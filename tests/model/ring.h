@@ -62,16 +62,15 @@ inline ring_init(start_at)
 	}
 }
 
-/* Ghost: n units from a position on belong to a record now; of a batch each to
- * its own. */
-inline give(position, n, record, batch)
+/* Ghost: n units from a position on belong to a record now. */
+inline give(position, n, record)
 {
 	assert(place[U(position)] == 0);
 	place[U(position)] = record;
 	if
 	:: n == 2 ->
 		assert(place[U(position + 1)] == 0);
-		place[U(position + 1)] = (batch -> record + 1 : record)
+		place[U(position + 1)] = record
 	:: else
 	fi
 }
@@ -108,7 +107,7 @@ inline advance(position, n)
 
 /* fr__ring_claim(): units at position at; no_room if there is none and we were
  * not to wait for it. */
-inline claim(me, units, record, batch, waits)
+inline claim(me, units, record, waits)
 {
 	do
 	:: atomic { pc == TAIL -> t = tail; /* [RING-4] */ pc = LOOK }
@@ -152,12 +151,12 @@ inline claim(me, units, record, batch, waits)
 					need, LAP(t));
 			if
 			:: need == units ->
-				give(t, need, record, batch);
+				give(t, need, record);
 				at = t;
 				pc = TAIL;
 				break
 			:: else ->
-				give(t, need, PAD, false);
+				give(t, need, PAD);
 				pc = PADDED
 			fi
 		:: else -> pc = TAIL
@@ -194,17 +193,15 @@ inline claim(me, units, record, batch, waits)
 }
 
 /* The body, and in its second unit what looks like a record of the next lap. */
-inline write_record(position, n, record, batch)
+inline write_record(position, n, record)
 {
 	atomic {
 		assert(place[U(position)] == record);
 		place[U(position)] = record | WRITTEN;
 		if
 		:: n == 2 ->
-			k = (batch -> record + 1 : record);
-			assert(place[U(position + 1)] == k);
-			place[U(position + 1)] = k | WRITTEN;
-			k = 0;
+			assert(place[U(position + 1)] == record);
+			place[U(position + 1)] = record | WRITTEN;
 			tag[U(position + 1)] = TAG(READY, 0, 1, LAP(position) + 1)
 		:: else
 		fi

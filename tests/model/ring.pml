@@ -4,8 +4,8 @@
  * claims, a survivor that buries. Producer 0 is killed at any step.
  *
  * As is: producer 0 claims one or two units in place, and publishes or cancels them;
- * producer 1 sends two units or a batch of two, then two units; the ring has four,
- * and starts one before the end of a lap. With BEHIND, producer 0 sends another
+ * producer 1 sends two units (a batch is one record), then two units; the ring has
+ * four, and starts one before the end of a lap. With BEHIND, producer 0 sends another
  * record behind its open claim, and the consumer may keep one while it goes on.
  *
  * Checked: a unit is claimed only while it is free, and nobody takes it away before
@@ -19,7 +19,6 @@
 /* mutant NO_HELP: who finds a record at tail waits for its owner to move tail */
 /* mutant NO_CATCH_UP: who finds tail behind head waits for tail to move */
 /* mutant READY_FIRST: published before it is written */
-/* mutant BATCH_FIRST: the first record of a batch is published before the second */
 /* mutant HEAD_LATE: head is published after the units are free */
 /* mutant HEADER_FIRST -DBEHIND: the header's unit is freed first */
 /* mutant PASS_SAME_OWNER: what an open claim's owner sent behind it is received */
@@ -67,33 +66,15 @@ inline recovering() { skip }
 /* fr_send(): claim, write, publish. */
 inline send(me, units, record)
 {
-	claim(me, units, record, false, true);
+	claim(me, units, record, true);
 #ifdef READY_FIRST
 	atomic { ready(me, at, units, record) }
-	write_record(at, units, record, false);
+	write_record(at, units, record);
 #else
-	write_record(at, units, record, false);
+	write_record(at, units, record);
 	atomic { ready(me, at, units, record) /* [RING-18] */ }
 #endif
 	atomic { advance(at, units); /* [RING-19] */ at = 0 }
-}
-
-/* Two records of one unit by one claim. */
-inline send_batch(me, record)
-{
-	claim(me, 2, record, true, true);
-	write_record(at, 2, record, true);
-#ifndef BATCH_FIRST
-	atomic { tag[U(at + 1)] = TAG(READY, me, 1, LAP(at)) /* [RING-10] */ }
-#endif
-	atomic {
-		ready(me, at, 1, record); /* [RING-18] */
-		committed = committed | SET(record + 1)
-	}
-#ifdef BATCH_FIRST
-	atomic { tag[U(at + 1)] = TAG(READY, me, 1, LAP(at)) }
-#endif
-	atomic { advance(at, 2); /* [RING-19] */ at = 0 }
 }
 
 /* A claim in place, another record behind it, then the first is published or
@@ -113,19 +94,19 @@ proctype producer_0()
 		:: n = 2
 		fi;
 #endif
-		claim(0, n, 1, false, true);
+		claim(0, n, 1, true);
 		atomic { open = at; advance(open, n) /* [RING-3] */ }
 		if
 		:: n == 2 -> atomic { tag[U(open + 1)] = 0 /* [RING-13] */ }
 		:: else
 		fi;
-		write_record(open, n, 1, false);
+		write_record(open, n, 1);
 #ifdef BEHIND
-		claim(0, 1, 2, false, false);
+		claim(0, 1, 2, false);
 		sent = !no_room;
 		if
 		:: sent ->
-			write_record(at, 1, 2, false);
+			write_record(at, 1, 2);
 			atomic { ready(0, at, 1, 2) /* [RING-18] */ }
 			atomic { advance(at, 1) /* [RING-19] */ }
 		:: else
@@ -148,14 +129,7 @@ proctype producer_1()
 {
 	producer_locals;
 
-#ifdef BEHIND
 	send(1, 2, 5);
-#else
-	if
-	:: send(1, 2, 5)
-	:: send_batch(1, 5)
-	fi;
-#endif
 	send(1, 2, 7);
 	finished = true
 }

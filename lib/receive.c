@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Receiving from the own mailbox: finding the next record, giving out what is in
+ * it, releasing it, and looking for those who wait for room (see mailbox.c).
+ *
+ * A batch is one record (so nobody's message comes between) with several parts.
+ * How many of them are not released yet is counted in the process's own memory,
+ * where no damage reaches it; with the last of them the record is released.
+ *
+ *	found.any		a record was found, and something of it is to be
+ *				given out
+ *	held[unit].parts	of the batch at that position: parts to give out
+ *				+ parts held by the program
+ *
+ * A death leaves records that were found and not released: whoever holds the slot
+ * next drops them by their generation.
+ */
+#include "forkring/message.h"
+#include "process.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* How long a receiver that has found nothing lets the senders get ahead. */
+#define GET_AHEAD_NS 400
+/* Bytes: of longer parts nothing is asked for. */
+#define ASK_MAX 2048
+
+/* Units were freed: does anybody wait for them? */
+static void look_for_room_waiters(struct fr_process *p)
+{
+	int woken;
+
+	p->reader.freed = 0;
+	p->empty_looks = 0;
+	/* [MAILBOX-3] release: units FREE -> the look that is owed. Pairs with
+	 * [MAILBOX-6]. Without it: another thread pays it before they are. */
+	fr__store_release(&p->owes_look, 0);
+	/* as [BELL-2]: units FREE -> the look at the flag */
+	fr__fence_sc();
+	woken = fr__room_wake_one(p->arena, p->index, p->next_waiter,
+			 p->arena->geo.slots);
+	if (woken >= 0)
+		p->next_waiter = (unsigned)woken + 1;
+	/* as [MAILBOX-2]: there are more, and that one may pass on to nobody */
+	if (fr__load_sc(&p->mailbox.ctl->room))
+		/* as [MAILBOX-3] */
+		fr__store_release(&p->owes_look, 1);
+}
+
+void fr__mail_before_sleep(void *process)
+{
+	struct fr_process *p = process;
+
+	/* [MAILBOX-6] seq_cst: the look is taken over, by the thread that
+	 * sleeps, from the one that receives -> the look at the flag. Pairs
+	 * with [MAILBOX-3]. Without it: see there. */
+	if (!fr__load_sc(&p->owes_look) || !fr__swap_sc(&p->owes_look, 0))
+		return;
+	/* as [BELL-2]: units FREE -> the look at the flag */
+	fr__fence_behind_sc();
+	fr__room_wake_one(p->arena, p->index, 0, p->arena->geo.slots);
+}
+
+/* Units were freed: look at once if they are many, else before the next sleep. */
+static void owe_look(struct fr_process *p)
+{
+	if (p->reader.freed > p->mailbox.mask / FR__ROOM_PARTS)
+		look_for_room_waiters(p);
+	else
+		/* as [MAILBOX-3] */
+		fr__store_release(&p->owes_look, 1);
+}
+
+int fr__mail_init(struct fr_process *p)
+{
+	fr__arena_ring(p->arena, p->index, &p->mailbox);
+	p->held = calloc(p->mailbox.mask + 1, sizeof(*p->held));
+	return p->held ? 0 : -ENOMEM;
+}
+
+static inline struct fr__held *held_at(const struct fr_process *p,
+				       uint64_t position)
+{
+	return &p->held[position & p->mailbox.mask];
+}
+
+/* A record was found: is it for us? */
+static bool is_ours(struct fr_process *p, const struct fr__record *rec)
+{
+	struct fr__found *f = &p->found;
+	uint32_t type = fr__once(rec->type);
+
+	if (rec->to_generation != p->generation)
+		return false;
+	f->any = true;
+	f->units = p->reader.units;
+	f->len = fr__once(rec->len);
+	f->type = type;
+	f->parts = type & FR__PARTS ? type & ~FR__PARTS : 0;
+	f->at = 0;
+	*held_at(p, f->position) = (struct fr__held){f->position, f->parts};
+	return true;
+}
+
+/* Find the next record that is for us. */
+int fr__mail_ready(struct fr_process *p)
+{
+	const struct fr__ring *r = &p->mailbox;
+	int rc;
+
+	while (!p->found.any) {
+		rc = fr__ring_next(r, &p->reader, &p->found.position,
+				   &p->found.owner);
+		if (rc < 0)
+			return rc;
+		if (rc == 0) {
+			if (p->reader.freed)
+				owe_look(p);
+			/* as [MAILBOX-6]: paid here by who never sleeps */
+			if (fr__load_sc(&p->owes_look) &&
+			    ++p->empty_looks > 32)
+				look_for_room_waiters(p);
+			return 0;
+		}
+		if (is_ours(p, fr__ring_at(r, p->found.position)))
+			break;
+		rc = fr__ring_release(r, &p->reader, p->found.position);
+		if (rc < 0)
+			return rc;
+	}
+	return 1;
+}
+
+static int mail_ready(void *ctx)
+{
+	return fr__mail_ready(ctx);
+}
+
+/* Nothing of the record is held any more, once so many messages of it are released? */
+static bool is_last(const struct fr_process *p, uint64_t position,
+		    uint32_t messages)
+{
+	struct fr__held *h = held_at(p, position);
+
+	if (h->position != position || h->parts == 0)
+		return true; /* a message by itself, or an old one's copy */
+	h->parts -= messages < h->parts ? messages : h->parts;
+	return h->parts == 0;
+}
+
+/* What was found is damaged: the rest of it is lost. */
+static int lose(struct fr_process *p)
+{
+	struct fr__found *f = &p->found;
+
+	f->any = false;
+	if (is_last(p, f->position, f->parts))
+		fr__ring_release(&p->mailbox, &p->reader, f->position);
+	return -EBADMSG;
+}
+
+/* Ask for the bytes of a part: the program reads them only when it has got the whole
+ * batch. Short ones come with the next part's length, of long ones the CPU asks for
+ * the rest itself once it sees what is read. */
+static inline void ask(const void *body, uint32_t len)
+{
+	uint32_t at;
+
+	for (at = FR__UNIT; at < len && len <= ASK_MAX; at += FR__UNIT)
+		__builtin_prefetch((const char *)body + at);
+}
+
+/* The next part of the batch that was found, as a message. */
+static int give_part(struct fr_process *p, const struct fr__record *rec,
+		     struct fr_message *m)
+{
+	struct fr__found *f = &p->found;
+	uint32_t room = f->len - f->at;
+	struct fr__part part;
+
+	if (room >= sizeof(part)) {
+		memcpy(&part, rec->body + f->at, sizeof(part));
+		if (part.len <= room - sizeof(part)) {
+			m->body = rec->body + f->at + sizeof(part);
+			m->len = part.len;
+			m->type.id = part.type;
+			ask(m->body, part.len);
+			f->at += room - part.len < 16
+					 ? room
+					 : fr__part_bytes(part.len);
+			f->any = --f->parts > 0;
+			return 0;
+		}
+	}
+	return lose(p);
+}
+
+static void give_whole(struct fr__found *f, const struct fr__record *rec,
+		       struct fr_message *m)
+{
+	f->any = false;
+	m->body = rec->body;
+	m->len = f->len;
+	m->type.id = f->type;
+	if (m->type.id & FR__WANTS_REPLY && m->len >= sizeof(m->call)) {
+		memcpy(&m->call, rec->body, sizeof(m->call));
+		m->body = rec->body + sizeof(m->call);
+		m->len -= sizeof(m->call);
+		m->type.id &= ~FR__WANTS_REPLY;
+	}
+}
+
+/* What was found, as a message. */
+static int give(struct fr_process *p, struct fr_message *m)
+{
+	struct fr__found *f = &p->found;
+	const struct fr__record *rec = fr__ring_at(&p->mailbox, f->position);
+
+	m->call = 0;
+	m->from = fr__addr(f->owner, rec->from_generation);
+	m->priv = f->position;
+	if (f->len > (size_t)f->units * FR__UNIT - FR__RECORD_HEAD ||
+	    (f->type & FR__PARTS && f->parts == 0))
+		return lose(p);
+	if (f->parts)
+		return give_part(p, rec, m);
+	give_whole(f, rec, m);
+	return 0;
+}
+
+/* Nothing there, and we only receive: do not look again at once. The line that we
+ * would look at is the one that a sender is about to write, and each look takes
+ * it away; a moment later several messages are there. Not for who answers what
+ * it gets: there the next message comes when we have sent. */
+static void let_them_get_ahead(struct fr_process *p)
+{
+	/* as [MAILBOX-5] */
+	if (fr__load_relaxed(&p->only_receives))
+		fr__bell_pause(GET_AHEAD_NS);
+	else
+		/* as [MAILBOX-5] */
+		fr__store_relaxed(&p->only_receives, 1);
+}
+
+int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
+{
+	struct fr__wait wait = {
+		.marks = FR__MARK_MAIL, .ready = mail_ready, .ctx = p,
+	};
+	int rc = fr__own(p);
+
+	if (rc == 0) {
+		fr__bell_tick(&p->bell, 1);
+		rc = fr__mail_ready(p);
+	}
+	if (rc == 0 && wait_ns != 0)
+		let_them_get_ahead(p);
+	if (rc == 0)
+		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+	/* as [MAILBOX-6] */
+	if (rc == -EAGAIN && fr__load_sc(&p->owes_look))
+		look_for_room_waiters(p);
+	return rc < 0 ? rc : give(p, ret);
+}
+
+void fr_release(struct fr_process *p, struct fr_message *m)
+{
+	fr_release_batch(p, m, 1);
+}
+
+int fr_receive_batch(struct fr_process *p, int64_t wait_ns,
+		     struct fr_message *messages, unsigned max)
+{
+	unsigned count = 1;
+	int rc;
+
+	if (max == 0)
+		return 0;
+	rc = fr_receive(p, wait_ns, &messages[0]);
+	if (rc < 0)
+		return rc;
+	while (count < max && fr__mail_ready(p) == 1 &&
+	       give(p, &messages[count]) == 0)
+		count++;
+	return (int)count;
+}
+
+#define RUN 64
+
+void fr_release_batch(struct fr_process *p, struct fr_message *messages,
+		      unsigned count)
+{
+	uint64_t positions[RUN];
+	unsigned n = 0, i, same;
+
+	if (fr__own(p) < 0)
+		return;
+	for (i = 0; i < count;) {
+		uint64_t position = messages[i].priv;
+
+		/* Of one record mostly, if it was a batch. */
+		for (same = 0; i < count && messages[i].priv == position; i++) {
+			same += messages[i].body != NULL; /* else released before */
+			messages[i].body = NULL;
+		}
+		if (same && is_last(p, position, same))
+			positions[n++] = position;
+		if (n == RUN || i == count) {
+			fr__ring_release_run(&p->mailbox, &p->reader, positions,
+					     n);
+			n = 0;
+		}
+	}
+	owe_look(p);
+}
