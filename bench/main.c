@@ -38,7 +38,7 @@ static void list(const struct choice *ch, const struct cases *cases)
 	if (ch->list_peers)
 		printf("Peers:\n");
 	for (unsigned i = 0; i < ch->peers && ch->list_peers; i++)
-		printf("  %-10s %s\n", ch->peer[i]->name, ch->peer[i]->note);
+		printf("  %-14s %s\n", ch->peer[i]->name, ch->peer[i]->note);
 	if (ch->list_cases)
 		printf("Cases:\n");
 	for (unsigned i = 0; i < cases->n && ch->list_cases; i++)
@@ -210,7 +210,7 @@ static void heading(const struct bench *b)
 		       "figures\n",
 		       100 * busy);
 	for (unsigned i = 0; i < b->choice->peers; i++)
-		printf("  %-10s %s\n", b->choice->peer[i]->name,
+		printf("  %-14s %s\n", b->choice->peer[i]->name,
 		       b->choice->peer[i]->note);
 	fflush(stdout);
 }

@@ -7,8 +7,8 @@
  * Statistic: drive.h and run.c.
  *
  * Queues are as long as the system lets this user have them, up to box_length():
- * 10 messages by default (msg_max); root has all of it, and larger messages than
- * msgsize_max. A queue's name is removed as soon as it is open.
+ * 10 messages by default (msg_max); with CAP_SYS_RESOURCE all of it, and messages
+ * beyond msgsize_max. A queue's name is removed as soon as it is open.
  */
 #include "peers.h"
 #include "queue.h"
@@ -219,7 +219,7 @@ static int run(struct trial *t, enum role role, unsigned index)
 
 const struct peer peer_mq = {
 	.name = "posix-mq",
-	.note = "as long as the system allows (10 messages unless root); no "
+	.note = "as long as the system allows, by default 10 messages; no "
 		"batches; priorities are not used",
 	.can = can,
 	.open = open_queues,

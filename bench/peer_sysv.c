@@ -6,8 +6,9 @@
  * which never spins.
  * Statistic: drive.h and run.c.
  *
- * Queues hold 1 MiB where the user may say so (root), else kernel.msgmnb bytes.
- * A message has its type in front, so what is sent is copied behind one first.
+ * Queues hold 1 MiB where the user may say so (CAP_SYS_RESOURCE), else
+ * kernel.msgmnb bytes. A message has its type in front, so what is sent is copied
+ * behind one first.
  *
  * A queue has no name to take away from it while it is used, and outlives all
  * who use it. So a process of its own waits until the harness closes the queues
@@ -210,8 +211,8 @@ static int run(struct trial *t, enum role role, unsigned index)
 
 const struct peer peer_sysv = {
 	.name = "sysv-msg",
-	.note = "1 MiB a queue for root, else kernel.msgmnb; no batches; message "
-		"types are not used",
+	.note = "1 MiB where allowed, else kernel.msgmnb, by default 16 KiB; no "
+		"batches; a receive wakes all who wait for room",
 	.can = can,
 	.open = open_queues,
 	.run = run,

@@ -9,6 +9,15 @@ const struct peer *const peers[] = {
 	&peer_unix_seqpacket,
 	&peer_mq,
 	&peer_sysv,
+#ifdef HAVE_BOOST
+	&peer_boost,
+#endif
+#ifdef HAVE_ZMQ
+	&peer_zmq,
+#endif
+#ifdef HAVE_NNG
+	&peer_nng,
+#endif
 	&peer_raw,
 	&peer_raw_pause,
 	&peer_no_queue,

@@ -55,7 +55,7 @@ struct queue_ops {
 	 * is written. For STREAM, IN_PLACE. */
 	int (*claim)(void *end, unsigned to, size_t size, void **body);
 	int (*commit)(void *end);
-	/* Before the process ends; may be NULL. */
+	/* Before the process ends, if it ends well; may be NULL. */
 	void (*detach)(void *end);
 };
 
@@ -447,7 +447,7 @@ static ALWAYS_INLINE int queue_run(struct trial *t, enum role role,
 		rc = mesh_live(t, index, ops, end, buf);
 		break;
 	}
-	if (ops->detach)
+	if (rc == 0 && ops->detach)
 		ops->detach(end);
 	return rc;
 }

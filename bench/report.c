@@ -143,7 +143,7 @@ static void print_row(const struct bench_case *c, const struct series *base,
 	struct values v;
 	struct summary m;
 
-	printf("  %-10s", s->peer->name);
+	printf("  %-14s", s->peer->name);
 	if (s->rounds) {
 		m = of_metric(s, 0);
 		printf("%12s%12s%12s", figure(metrics, m.median, a, sizeof(a)),
@@ -191,7 +191,7 @@ static void print_peers(const struct bench_case *c, const struct series *series,
 	const struct metric *metrics;
 	unsigned n = metrics_of(c->workload, &metrics);
 
-	printf("  %-10s%12s%12s%12s", "", metrics->name, "min", "max");
+	printf("  %-14s%12s%12s%12s", "", metrics->name, "min", "max");
 	for (unsigned i = 1; i < n && columns(c); i++)
 		printf("%12s", metrics[i].name);
 	if (count > 1)
