@@ -9,9 +9,9 @@
  * Statistic: drive.h and run.c.
  *
  * A message is an element of the ring, copied in and out; batches are bursts.
- * "dpdk-sp" is written in place by the zero-copy functions, which these other
- * modes have not. Reading in place by them was tried: at no size was it faster
- * than a copy.
+ * "dpdk-sp" can be written in place, by the zero-copy functions, which the other
+ * two modes have not. Reading in place by them was tried: at no size was it
+ * faster than a copy.
  */
 #include "peers.h"
 #include "ring.h"

@@ -28,13 +28,15 @@ struct script {
 
 static bool can_queue(const struct bench_case *c)
 {
-	return c->workload != FARM && c->mode != POLL &&
+	return (c->workload == STREAM || c->workload == RTT ||
+		c->workload == FANIN) &&
+	       c->style == SINGLE && c->mode != POLL &&
 	       c->producers < PROCS_MAX;
 }
 
 static bool can_pool(const struct bench_case *c)
 {
-	return c->workload == FARM && c->workers < PROCS_MAX;
+	return c->workload == FARM && c->task_ns == 0 && c->workers < PROCS_MAX;
 }
 
 /* Python is to see the control page: put a file there instead. */

@@ -149,7 +149,8 @@ static int attach(struct trial *t, int mine, void **ret)
 
 static void out_open(struct out *out, struct box *box, size_t size)
 {
-	/* [WFCQ-1] release: not needed, each gets a number of its own. */
+	/* [WFCQ-1] release: more than is needed: each gets a number of its
+	 * own. */
 	uint32_t writer = add_release(&box->writers, 1);
 
 	out->box = box;
@@ -298,8 +299,8 @@ static inline void done(void *ctx)
 {
 	struct end *end = ctx;
 
-	for (unsigned i = 0; i < end->taken; i++)
-		give_back(end->node[i]);
+	while (end->taken)
+		give_back(end->node[--end->taken]);
 }
 
 #define QUEUE(q, n)                                                            \
