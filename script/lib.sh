@@ -17,13 +17,13 @@ want()
 	shift 2
 	"$@" >/dev/null 2>&1 && return
 	missing="$missing $package"
-	reasons="$reasons$(printf '  %-20s %s' "$package" "$why")
+	reasons="$reasons$(printf '  %-24s %s' "$package" "$why")
 "
 }
 
-has_libc_headers()
+has_header()
 {
-	echo '#include <stdio.h>' | gcc -E -
+	echo "#include <$1>" | gcc -E -
 }
 
 # Can clang link a program with the sanitizers' runtime?
@@ -37,12 +37,12 @@ has_clang_runtime()
 	return "$1"
 }
 
-# look_for base|all: set $missing and $reasons.
+# look_for base|bench|all: set $missing and $reasons.
 look_for()
 {
 	missing='' reasons=''
 	want gcc 'compiles' command -v gcc
-	want libc6-dev "the C library's headers" has_libc_headers
+	want libc6-dev "the C library's headers" has_header stdio.h
 	want meson 'sets up the build' command -v meson
 	want ninja-build 'runs the build' command -v ninja
 	want pkg-config 'finds libraries' command -v pkg-config
@@ -51,14 +51,32 @@ look_for()
 	want libcmocka-dev 'the tests' pkg-config --exists cmocka
 	want perl 'counts tests, checks labels' perl -MJSON::PP -e 1
 	want valgrind 'counts instructions' command -v valgrind
-	[ "$1" = all ] || return 0
-	want g++ 'headers and an installed library used from C++' \
-		command -v g++
-	want strace 'counting system calls' command -v strace
-	want scdoc 'manual pages' command -v scdoc
+	[ "$1" != base ] || return 0
+	want g++ 'our headers used from C++, and Boost' command -v g++
 	want libjansson-dev "the benchmark's page and comparison" \
 		pkg-config --exists jansson
 	want gnuplot-nox "the plots of the benchmark's page" command -v gnuplot
+	"look_for_$1"
+}
+
+# Whom the benchmark compares with.
+look_for_bench()
+{
+	want libzmq3-dev 'ZeroMQ' pkg-config --exists libzmq
+	want libnng-dev 'nng' has_header nng/nng.h
+	want libboost-dev 'Boost.Interprocess' has_header boost/version.hpp
+	want libck-dev 'Concurrency Kit' pkg-config --exists ck
+	want libdpdk-dev 'DPDK' pkg-config --exists libdpdk
+	want libiceoryx-binding-c-dev 'iceoryx' \
+		ls /usr/include/iceoryx/*/iceoryx_binding_c
+	want iceoryx 'its daemon' command -v iox-roudi
+	want python3 "Python's multiprocessing" command -v python3
+}
+
+look_for_all()
+{
+	want strace 'counting system calls' command -v strace
+	want scdoc 'manual pages' command -v scdoc
 	want spin 'checks models of the protocols' command -v spin
 	want clang 'the second compiler' command -v clang
 	command -v clang >/dev/null || return 0
@@ -72,8 +90,8 @@ apt_install()
 		--no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
 }
 
-# install_missing base|all: see to it that everything needed is there. Where it
-# is, nothing is asked of the network. Twice, since what clang needs is known
+# install_missing base|bench|all: see to it that everything needed is there. Where
+# it is, nothing is asked of the network. Twice, since what clang needs is known
 # only once clang is there.
 install_missing()
 {
