@@ -72,13 +72,8 @@ static inline void spin(struct spin *spin)
 
 /* ---- operations ---- */
 
-#if PAYLOAD_MAX < 65536
-#define RING_SIZES(X, q)                                                       \
-	X(q, 8) X(q, 40) X(q, 64) X(q, 256) X(q, 1024) X(q, 4096)
-#else
 #define RING_SIZES(X, q)                                                       \
 	X(q, 8) X(q, 40) X(q, 64) X(q, 256) X(q, 1024) X(q, 4096) X(q, 65536)
-#endif
 
 /* Where more than one writes to a box, or reads from it, only if `writers` or
  * `readers`. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mailboxes: each slot's record ring, and what the runtime writes into records.
+ * Sending to mailboxes, each slot's record ring: room, and what the runtime writes
+ * into records. (receive.c: the other side.)
  *
  * Send: look at the receiver's state, claim, write, publish, look at its mark
  * and ring. The record carries the generation that it is for; a receiver drops
- * what was for its slot's last holder.
+ * what was for its slot's last holder. A batch is one record, its parts one behind
+ * the other, each with a struct fr__part in front.
  *
  * A full mailbox: the sender marks ROOM on its own bell, sets the ring's room
  * flag, claims once more, and sleeps. The consumer looks at the flag after each
@@ -33,6 +35,7 @@
 
 #include <string.h>
 
+/* A batch may be so large in small mailboxes, too (up to a half). */
 #define BATCH_UNITS_MIN 32
 
 /* ---- sending ---- */
