@@ -10,6 +10,9 @@
  *	add   relaxed sc		or, and  relaxed sc
  *	fence sc
  *
+ * own_: of a word in the process's own memory. While that has one thread, nobody
+ * comes between a load and a store of its own: then the bus is not locked.
+ *
  * sc is C11's memory_order_seq_cst. A cas is strong; when it fails it stores
  * the word's value in *expected and orders as an acquire load does (relaxed for
  * relaxed).
@@ -19,6 +22,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#if defined(__has_include) && __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define FR__ONE_THREAD __libc_single_threaded
+#else
+#define FR__ONE_THREAD false
+#endif
 
 struct fr__a32 {
 	uint32_t raw;
@@ -57,6 +66,29 @@ _Static_assert(__atomic_always_lock_free(8, 0), "64-bit atomics, lock-free");
 #define fr__or_sc(p, v) __atomic_fetch_or(&(p)->raw, v, __ATOMIC_SEQ_CST)
 #define fr__and_relaxed(p, v) __atomic_fetch_and(&(p)->raw, v, __ATOMIC_RELAXED)
 #define fr__and_sc(p, v) __atomic_fetch_and(&(p)->raw, v, __ATOMIC_SEQ_CST)
+
+/* Has this process one thread? glibc knows (2.32 and later); else it may have more. */
+static inline bool fr__one_thread(void)
+{
+	return FR__ONE_THREAD;
+}
+
+#define fr__own_rmw(p, v, op, locked)                                          \
+	__extension__({                                                        \
+		__typeof__((p)->raw) old_;                                     \
+		if (fr__one_thread()) {                                        \
+			old_ = fr__load_relaxed(p);                            \
+			fr__store_relaxed(p, old_ op(v));                      \
+		} else {                                                       \
+			old_ = locked(p, v);                                   \
+		}                                                              \
+		old_;                                                          \
+	})
+#define fr__add_own_relaxed(p, v) fr__own_rmw(p, v, +, fr__add_relaxed)
+#define fr__add_own_sc(p, v) fr__own_rmw(p, v, +, fr__add_sc)
+#define fr__or_own_relaxed(p, v) fr__own_rmw(p, v, |, fr__or_relaxed)
+#define fr__or_own_sc(p, v) fr__own_rmw(p, v, |, fr__or_sc)
+#define fr__and_own_relaxed(p, v) fr__own_rmw(p, v, &, fr__and_relaxed)
 
 #if defined(__SANITIZE_THREAD__)
 #define FR__TSAN 1

@@ -55,7 +55,7 @@ static inline struct fr_task_id fr__task_id(uint32_t cell, uint32_t generation)
 static inline uint64_t fr__cell_look(const struct fr__cell *c)
 {
 	/* [TASK-1] seq_cst: state -> what was written into the cell before it.
-	 * Pairs with [TASK-3]. Without it: a half-filled task is run, a
+	 * Pairs with [TASK-3] and [TASK-17]. Without it: a half-filled task is run, a
 	 * half-written result is read. */
 	return fr__load_sc(&c->state);
 }
@@ -69,7 +69,19 @@ static inline bool fr__cell_step(struct fr__cell *c, uint64_t from, uint64_t to)
 	return fr__cas_sc(&c->state, &from, to);
 }
 
-/* The same with another outcome; FREE. */
+/* The same from a state that only its submitter, us, steps from: FREE, FILLING, HELD,
+ * and DONE while we live. Only another thread of ours could come between. */
+static inline bool fr__cell_step_own(struct fr__cell *c, uint64_t from, uint64_t to)
+{
+	if (!fr__one_thread())
+		return fr__cell_step(c, from, to);
+	/* [TASK-17] release: cell written -> state. Pairs with [TASK-1].
+	 * Without it: as [TASK-3]. */
+	fr__store_release(&c->state, to);
+	return true;
+}
+
+/* A word with another outcome; FREE. */
 static inline uint64_t fr__cell_with(uint64_t word, unsigned outcome)
 {
 	return (word & ~UINT64_C(0xff)) | outcome;

@@ -203,33 +203,35 @@ static int serve(struct fr_farm *f)
 }
 
 /* fr_collect() that goes on after a child's end, and looks around. */
-static int collect(struct fr_farm *f, int64_t deadline, bool wait, bool lazy,
+static int collect(struct fr_farm *f, int64_t wait_ns, bool lazy,
 		   struct fr_result *r)
 {
-	int rc, served;
+	/* Mostly one is there: then without a look at a clock. */
+	int rc = fr__collect(f->process, 0, lazy, r), served;
+	int64_t deadline, left = LOOK_NS;
 
-	for (;;) {
-		int64_t left = deadline == FR__NEVER ? LOOK_NS
-						     : deadline - fr__now_ns();
-
-		left = left > LOOK_NS ? LOOK_NS : left > 0 ? left : 0;
-		rc = fr__collect(f->process, wait ? left : 0, lazy, r);
-		if (rc == 0)
-			f->stats.finished++;
-		if (rc == 0 || rc == -ENODATA)
-			return rc;
-		if (rc != -EINTR && rc != -ETIMEDOUT && rc != -EAGAIN)
-			return rc;
-		if (!wait && !fr__supervisor_due(f->supervisor))
-			return -EAGAIN;
-		served = serve(f);
-		if (served < 0)
-			return served;
-		if (!wait)
-			return -EAGAIN;
-		if (deadline != FR__NEVER && fr__now_ns() >= deadline)
-			return -ETIMEDOUT;
+	if (rc == -EAGAIN && wait_ns == 0) {
+		served = fr__supervisor_due(f->supervisor) ? serve(f) : 0;
+		return served < 0 ? served : -EAGAIN;
 	}
+	if (rc == -EAGAIN) {
+		deadline = fr__deadline(wait_ns);
+		do {
+			if (deadline != FR__NEVER)
+				left = deadline - fr__now_ns();
+			left = left > LOOK_NS ? LOOK_NS : left > 0 ? left : 0;
+			rc = fr__collect(f->process, left, lazy, r);
+			if (rc != -EINTR && rc != -ETIMEDOUT && rc != -EAGAIN)
+				break;
+			served = serve(f);
+			if (served < 0)
+				return served;
+			rc = -ETIMEDOUT;
+		} while (deadline == FR__NEVER || fr__now_ns() < deadline);
+	}
+	if (rc == 0)
+		f->stats.finished++;
+	return rc;
 }
 
 /* What the last fr_farm_next() gave is no longer used. */
@@ -247,7 +249,7 @@ static int keep_one(struct fr_farm *f)
 {
 	struct fr_result r;
 	struct kept *k;
-	int rc = collect(f, FR__NEVER, true, true, &r);
+	int rc = collect(f, FR_FOREVER, true, &r);
 
 	if (rc == -ENODATA)
 		rc = -EAGAIN; /* calls of main's own have all the cells */
@@ -301,7 +303,7 @@ int fr_farm_next(struct fr_farm *f, int64_t wait_ns, struct fr_result *result)
 		*result = f->given->result;
 		return 0;
 	}
-	rc = collect(f, fr__deadline(wait_ns), wait_ns != 0, false, result);
+	rc = collect(f, wait_ns, false, result);
 	if (rc == 0)
 		f->in_place = *result;
 	return rc;

@@ -150,7 +150,7 @@ static void find_free(struct fr_process *p)
 			    p->arena, p->first_cell + i))) == FR__CELL_FREE)
 			/* [TASK-5] relaxed: a hint; the CAS FREE -> FILLING
 			 * decides. */
-			fr__or_relaxed(&p->free_cells[i / 64],
+			fr__or_own_relaxed(&p->free_cells[i / 64],
 				       UINT64_C(1) << i % 64);
 }
 
@@ -181,7 +181,7 @@ static int take_bit(struct fr__a64 *words, unsigned count)
 			uint64_t bit = set & -set;
 
 			/* as [TASK-6] */
-			set = fr__and_relaxed(&words[i], ~bit);
+			set = fr__and_own_relaxed(&words[i], ~bit);
 			if (set & bit)
 				return (int)(i * 64) + __builtin_ctzll(bit);
 		}
@@ -214,9 +214,9 @@ int fr__cell_reserve(struct fr_process *p, uint64_t *word)
 			continue;
 		g = fr__cell_generation(*word) + 1;
 		g = g ? g : 1;
-		if (fr__cell_step(c, *word,
-				  fr__cell_word(g, 0, FR__CELL_FILLING,
-						p->index, 0))) {
+		if (fr__cell_step_own(c, *word,
+				      fr__cell_word(g, 0, FR__CELL_FILLING,
+						    p->index, 0))) {
 			*word = fr__cell_word(g, 0, FR__CELL_FILLING, p->index,
 					      0);
 			return i;
@@ -227,7 +227,7 @@ int fr__cell_reserve(struct fr_process *p, uint64_t *word)
 void fr__cell_give_back(struct fr_process *p, uint32_t i)
 {
 	/* as [TASK-6] */
-	fr__or_relaxed(&p->free_cells[i / 64], UINT64_C(1) << i % 64);
+	fr__or_own_relaxed(&p->free_cells[i / 64], UINT64_C(1) << i % 64);
 }
 
 /* The same, of a task: one outstanding less. */
@@ -237,7 +237,7 @@ static void give_back(struct fr_process *p, uint32_t i)
 	/* [TASK-13] seq_cst: none outstanding -> the look for who waits; a
 	 * collector counted -> its look at bits and at outstanding. Pairs with
 	 * [TASK-12]. Without it: one waits for a result that cannot come. */
-	if (fr__add_sc(&p->outstanding, -1u) == 1)
+	if (fr__add_own_sc(&p->outstanding, -1u) == 1)
 		fr__bell_ring(p->slot, FR__MARK_RESULT | FR__MARK_CELLS);
 }
 
@@ -259,14 +259,14 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 	c = fr__arena_cell(a, p->first_cell + (uint32_t)i);
 	g = fr__cell_generation(word);
 	/* as [TASK-6] */
-	fr__add_relaxed(&p->outstanding, 1);
+	fr__add_own_relaxed(&p->outstanding, 1);
 	c->from = fr_self(p).id;
 	c->kind = task->kind;
 	c->arg_len = (uint32_t)task->len;
 	if (task->len)
 		memcpy(fr__cell_arg(c), task->arg, task->len);
 	queued = fr__cell_word(g, 0, FR__CELL_QUEUED, p->index, 0);
-	fr__cell_step(c, word, queued);
+	fr__cell_step_own(c, word, queued);
 	rc = fr__cell_push(a, p->first_cell + (uint32_t)i, g);
 	if (rc < 0) {
 		fr__cell_step(c, queued,
@@ -310,7 +310,7 @@ static int result_ready(void *ctx)
 		 * with [TASK-13]. Without it: one sleeps beside a result that
 		 * another has fetched. */
 		if (set)
-			fr__or_sc(&p->finished[i], set);
+			fr__or_own_sc(&p->finished[i], set);
 		any |= fr__load_sc(&p->finished[i]);
 		all |= set;
 	}
@@ -337,10 +337,11 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 	 * frees it; or of a call. */
 	if (fr__cell_state(word) != FR__CELL_DONE || fr__cell_is_call(word) ||
 	    c->from != fr_self(p).id ||
-	    !fr__cell_step(c, word,
-			   fr__cell_word(fr__cell_generation(word),
-					 fr__cell_attempt(word), FR__CELL_HELD,
-					 p->index, fr__cell_outcome(word))))
+	    !fr__cell_step_own(c, word,
+			       fr__cell_word(fr__cell_generation(word),
+					     fr__cell_attempt(word),
+					     FR__CELL_HELD, p->index,
+					     fr__cell_outcome(word))))
 		return 0;
 	run = fr__cell_outcome(word) == FR_TASK_DONE ||
 	      fr__cell_outcome(word) == FR_TASK_FAILED;
@@ -369,7 +370,7 @@ int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
 		.arm = lazy ? lazy_arm : NULL,
 		.ctx = p,
 	};
-	int64_t deadline = wait_ns > 0 ? fr__deadline(wait_ns) : 0;
+	int64_t deadline = 0;
 	int rc = fr__own(p), i;
 
 	if (rc == 0)
@@ -385,14 +386,16 @@ int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
 		/* as [TASK-13] */
 		if (fr__load_sc(&p->outstanding) == 0)
 			return -ENODATA;
-		if (wait_ns > 0 && deadline != FR__NEVER) {
+		if (wait_ns > 0 && deadline == 0) {
+			deadline = fr__deadline(wait_ns);
+		} else if (wait_ns > 0 && deadline != FR__NEVER) {
 			wait_ns = deadline - fr__now_ns();
 			wait_ns = wait_ns > 0 ? wait_ns : 0;
 		}
 		/* as [TASK-13] */
-		fr__add_sc(&p->collectors, 1);
+		fr__add_own_sc(&p->collectors, 1);
 		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
-		fr__add_sc(&p->collectors, -1u);
+		fr__add_own_sc(&p->collectors, -1u);
 		if (rc == -EAGAIN && deadline)
 			rc = -ETIMEDOUT;
 	}
@@ -427,9 +430,7 @@ void fr_result_release(struct fr_process *p, struct fr_result *r)
 		return;
 	c = own_cell(p, r->id, &word);
 	if (!c || fr__cell_state(word) != FR__CELL_HELD ||
-	    !fr__cell_step(c, word,
-			   fr__cell_word(fr__cell_generation(word), 0,
-					 FR__CELL_FREE, 0, 0)))
+	    !fr__cell_step_own(c, word, fr__cell_free(word)))
 		return;
 	r->data = NULL;
 	give_back(p, (uint32_t)r->id.id - p->first_cell);
