@@ -47,7 +47,7 @@
 #define SPIN_MIN_NS 500u
 /* Between two looks while spinning. Who looks more often takes the line from the one
  * that is about to write it, and waits the longer. */
-#define LOOK_AGAIN_NS 50u
+#define LOOK_AGAIN_NS 25u
 #define LOOKS 16 /* between two looks at the clock */
 #define YIELD_MAX_NS 200000
 #define YIELD_SKIP_MAX 1000u

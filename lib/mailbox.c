@@ -35,6 +35,8 @@
 
 #include <string.h>
 
+/* How long a sender that has found no room for a batch lets the receiver get ahead. */
+#define GET_AHEAD_NS 400
 /* A batch may be so large in small mailboxes, too (up to a half). */
 #define BATCH_UNITS_MIN 32
 
@@ -197,13 +199,11 @@ static __attribute__((noinline)) int wait_for_room(struct room_wait *w,
 	return rc;
 }
 
-/* Claim room for n units in the mailbox of `to`; 0 or -errno. */
-static inline int claim(struct room_wait *w, struct fr_process *p,
-			struct fr_addr to, uint32_t units, int64_t wait_ns)
+/* About to claim n units in the mailbox of `to`; -ESRCH. *alone: the send before was
+ * before we last waited for mail. */
+static inline int aim(struct room_wait *w, struct fr_process *p,
+		      struct fr_addr to, uint32_t units, bool *alone)
 {
-	uint32_t alone;
-	int rc;
-
 	if (fr__addr_slot(to) >= p->arena->geo.slots)
 		return -ESRCH;
 	w->p = p;
@@ -215,13 +215,24 @@ static inline int claim(struct room_wait *w, struct fr_process *p,
 	/* [MAILBOX-5] relaxed: a hint. A send that is not the first since we
 	 * waited for mail will hardly be the last; see also
 	 * let_them_get_ahead(). */
-	alone = fr__load_relaxed(&p->only_receives);
-	if (alone) {
+	*alone = fr__load_relaxed(&p->only_receives);
+	if (*alone)
 		/* as [MAILBOX-5] */
 		fr__store_relaxed(&p->only_receives, 0);
-		if (units > 1)
-			fr__ring_ask_now(&w->ring, units);
-	}
+	return 0;
+}
+
+/* Claim room for n units in the mailbox of `to`; 0 or -errno. */
+static inline int claim(struct room_wait *w, struct fr_process *p,
+			struct fr_addr to, uint32_t units, int64_t wait_ns)
+{
+	bool alone;
+	int rc = aim(w, p, to, units, &alone);
+
+	if (rc < 0)
+		return rc;
+	if (alone && units > 1)
+		fr__ring_ask_now(&w->ring, units);
 	rc = try_claim(w);
 	if (rc == 0)
 		rc = wait_for_room(w, wait_ns);
@@ -372,14 +383,65 @@ static void write_parts(struct fr__record *rec, const struct fr_part *parts,
 	}
 }
 
+/* Claim room for as many parts as a record holds: 1, or 0: there is not so much, or
+ * -errno. */
+static inline int claim_all(struct room_wait *w, struct fr_process *p,
+			    struct fr_addr to, uint32_t units, bool may_wait)
+{
+	bool alone;
+	int rc = aim(w, p, to, units, &alone);
+
+	if (rc < 0)
+		return rc;
+	/* What the lap has left would become a pad. */
+	if (units > fr__ring_lap_left(&w->ring))
+		return 0;
+	rc = try_claim(w);
+	if (rc == 0 && may_wait) {
+		/* Who takes each unit as soon as it is free takes its line from
+		 * the receiver that is about to free the next. */
+		fr__bell_pause(GET_AHEAD_NS);
+		rc = try_claim(w);
+	}
+	if (rc > 0)
+		fr__ring_ask_ahead(&w->ring, w->position, units);
+	return rc;
+}
+
+/* Claim room for as many parts as there is room for, two at least: 0, -EAGAIN or
+ * -errno. (A claim that is too large for what the lap has left would spoil that.) */
+static __attribute__((noinline)) int
+claim_some(struct room_wait *w, struct fr_process *p, struct fr_addr to,
+	   const struct fr_part *parts, unsigned count, unsigned *fit,
+	   size_t *bytes)
+{
+	struct fr__ring ring;
+	uint32_t most, room;
+	int rc;
+
+	fr__arena_ring(p->arena, fr__addr_slot(to), &ring);
+	most = fr__ring_room(&ring, 1) ? batch_units(&ring) : 0;
+	for (; most > 0; most--) {
+		*fit = fits(p, parts, count, most, bytes);
+		if (*fit == 1)
+			break;
+		room = fr__ring_room(&ring, fr__ring_units(*bytes));
+		if (room >= fr__ring_units(*bytes)) {
+			rc = claim(w, p, to, fr__ring_units(*bytes), 0);
+			if (rc != -EAGAIN)
+				return rc;
+		}
+		most = room < most ? room + 1 : most;
+	}
+	return -EAGAIN;
+}
+
 int fr_send_batch(struct fr_process *p, struct fr_addr to,
 		  const struct fr_part *parts, unsigned count, int64_t wait_ns)
 {
 	struct fr__record *rec;
 	struct room_wait w;
-	struct fr__ring ring;
-	uint32_t most, room;
-	unsigned fit = 1;
+	unsigned fit;
 	size_t bytes;
 	int rc = fr__own(p);
 
@@ -388,31 +450,18 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 	rc = check_message(p, parts[0].type, parts[0].len);
 	if (rc < 0)
 		return rc;
-	if (fr__addr_slot(to) >= p->arena->geo.slots)
-		return -ESRCH;
-	fr__arena_ring(p->arena, fr__addr_slot(to), &ring);
-	/* As many as a record holds and there is room for now. (A claim that is
-	 * too large for what the lap has left would spoil that.) */
-	most = fr__ring_room(&ring, 1) ? batch_units(&ring) : 0;
-	for (; most > 0; most--) {
-		fit = fits(p, parts, count, most, &bytes);
-		room = fr__ring_room(&ring, fr__ring_units(bytes));
-		if (room >= fr__ring_units(bytes)) {
-			rc = fit > 1 ? claim(&w, p, to, fr__ring_units(bytes), 0)
-				     : 0;
-			if (rc != -EAGAIN)
-				break;
-		}
-		most = room < most ? room + 1 : most;
-		fit = 1;
-	}
-	if (rc < 0 && rc != -EAGAIN)
-		return rc;
-	if (fit == 1) {
+	fit = fits(p, parts, count, batch_units(&p->mailbox), &bytes);
+	if (fit > 1)
+		rc = claim_all(&w, p, to, fr__ring_units(bytes), wait_ns != 0);
+	if (fit > 1 && rc == 0)
+		rc = claim_some(&w, p, to, parts, count, &fit, &bytes);
+	if (fit == 1 || rc == -EAGAIN) {
 		rc = fr_send(p, to, parts[0].type, parts[0].body, parts[0].len,
 			     wait_ns);
 		return rc < 0 ? rc : 1;
 	}
+	if (rc < 0)
+		return rc;
 	rec = write_head(&w, w.position, (struct fr_type){FR__PARTS | fit},
 			 bytes);
 	write_parts(rec, parts, fit);

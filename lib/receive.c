@@ -24,8 +24,9 @@
 
 /* How long a receiver that has found nothing lets the senders get ahead. */
 #define GET_AHEAD_NS 400
-/* Bytes: of longer parts nothing is asked for. */
+/* Bytes: of longer parts nothing is asked for; so far ahead of shorter ones. */
 #define ASK_MAX 2048
+#define ASK_AHEAD 1024
 
 /* Units were freed: does anybody wait for them? */
 static void look_for_room_waiters(struct fr_process *p)
@@ -166,49 +167,64 @@ static int lose(struct fr_process *p)
 	return -EBADMSG;
 }
 
-/* Ask for the bytes of a part: the program reads them only when it has got the whole
- * batch. Short ones come with the next part's length, of long ones the CPU asks for
- * the rest itself once it sees what is read. */
-static inline void ask(const void *body, uint32_t len)
+/* Ask for bytes of a batch before they are read: the program reads them only when it
+ * has got all of it. Of short parts those a while ahead, since the next part's head
+ * is behind them; of longer ones their own. Of long ones the CPU asks for the rest
+ * itself once it sees what is read. */
+static inline void ask(const unsigned char *body, uint32_t len)
 {
-	uint32_t at;
+	uint32_t at, ahead = len > ASK_AHEAD ? FR__UNIT : ASK_AHEAD;
 
-	for (at = FR__UNIT; at < len && len <= ASK_MAX; at += FR__UNIT)
-		__builtin_prefetch((const char *)body + at);
+	for (at = 0; at <= len && len <= ASK_MAX; at += FR__UNIT)
+		__builtin_prefetch(body + ahead + at);
 }
 
-/* The next part of the batch that was found, as a message. */
-static int give_part(struct fr_process *p, const struct fr__record *rec,
-		     struct fr_message *m)
+/* The next parts of the batch that was found, as messages. Their number, at most max;
+ * -EBADMSG: not even one. */
+static int give_parts(struct fr_process *p, const struct fr__record *rec,
+		      struct fr_message *messages, unsigned max)
 {
 	struct fr__found *f = &p->found;
-	uint32_t room = f->len - f->at;
+	const struct fr_addr from = fr__addr(f->owner, rec->from_generation);
+	const uint64_t position = f->position;
+	unsigned count = max < f->parts ? max : f->parts, i;
+	uint32_t at = f->at, room;
 	struct fr__part part;
 
-	if (room >= sizeof(part)) {
-		memcpy(&part, rec->body + f->at, sizeof(part));
-		if (part.len <= room - sizeof(part)) {
-			m->body = rec->body + f->at + sizeof(part);
-			m->len = part.len;
-			m->type.id = part.type;
-			ask(m->body, part.len);
-			f->at += room - part.len < 16
-					 ? room
-					 : fr__part_bytes(part.len);
-			f->any = --f->parts > 0;
-			return 0;
-		}
+	for (i = 0; i < count; i++) {
+		room = f->len - at;
+		if (room < sizeof(part))
+			break;
+		memcpy(&part, rec->body + at, sizeof(part));
+		if (part.len > room - sizeof(part))
+			break;
+		messages[i] = (struct fr_message){
+			.from = from,
+			.type.id = part.type,
+			.body = rec->body + at + sizeof(part),
+			.len = part.len,
+			.priv = position,
+		};
+		ask(messages[i].body, part.len);
+		at += room - part.len < 16 ? room : fr__part_bytes(part.len);
 	}
-	return lose(p);
+	f->at = at;
+	f->parts -= i;
+	f->any = f->parts > 0;
+	return i > 0 ? (int)i : lose(p);
 }
 
 static void give_whole(struct fr__found *f, const struct fr__record *rec,
 		       struct fr_message *m)
 {
 	f->any = false;
-	m->body = rec->body;
-	m->len = f->len;
-	m->type.id = f->type;
+	*m = (struct fr_message){
+		.from = fr__addr(f->owner, rec->from_generation),
+		.type.id = f->type,
+		.body = rec->body,
+		.len = f->len,
+		.priv = f->position,
+	};
 	if (m->type.id & FR__WANTS_REPLY && m->len >= sizeof(m->call)) {
 		memcpy(&m->call, rec->body, sizeof(m->call));
 		m->body = rec->body + sizeof(m->call);
@@ -217,22 +233,20 @@ static void give_whole(struct fr__found *f, const struct fr__record *rec,
 	}
 }
 
-/* What was found, as a message. */
-static int give(struct fr_process *p, struct fr_message *m)
+/* What was found, as messages: their number, max at most; -EBADMSG. */
+static inline int give(struct fr_process *p, struct fr_message *messages,
+		       unsigned max)
 {
 	struct fr__found *f = &p->found;
 	const struct fr__record *rec = fr__ring_at(&p->mailbox, f->position);
 
-	m->call = 0;
-	m->from = fr__addr(f->owner, rec->from_generation);
-	m->priv = f->position;
 	if (f->len > (size_t)f->units * FR__UNIT - FR__RECORD_HEAD ||
 	    (f->type & FR__PARTS && f->parts == 0))
 		return lose(p);
 	if (f->parts)
-		return give_part(p, rec, m);
-	give_whole(f, rec, m);
-	return 0;
+		return give_parts(p, rec, messages, max);
+	give_whole(f, rec, messages);
+	return 1;
 }
 
 /* Nothing there, and we only receive: do not look again at once. The line that we
@@ -267,7 +281,9 @@ static __attribute__((noinline)) int wait_for_mail(struct fr_process *p,
 	return rc;
 }
 
-int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
+/* The next messages, of one record: their number, max at most, or -errno. */
+static inline int receive(struct fr_process *p, int64_t wait_ns,
+			  struct fr_message *messages, unsigned max)
 {
 	int rc = fr__own(p);
 
@@ -277,7 +293,14 @@ int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
 	rc = fr__mail_ready(p);
 	if (rc == 0)
 		rc = wait_for_mail(p, wait_ns);
-	return rc < 0 ? rc : give(p, ret);
+	return rc < 0 ? rc : give(p, messages, max);
+}
+
+int fr_receive(struct fr_process *p, int64_t wait_ns, struct fr_message *ret)
+{
+	int rc = receive(p, wait_ns, ret, 1);
+
+	return rc < 0 ? rc : 0;
 }
 
 void fr_release(struct fr_process *p, struct fr_message *m)
@@ -293,17 +316,21 @@ void fr_release(struct fr_process *p, struct fr_message *m)
 int fr_receive_batch(struct fr_process *p, int64_t wait_ns,
 		     struct fr_message *messages, unsigned max)
 {
-	unsigned count = 1;
+	unsigned count;
 	int rc;
 
 	if (max == 0)
 		return 0;
-	rc = fr_receive(p, wait_ns, &messages[0]);
+	rc = receive(p, wait_ns, messages, max);
 	if (rc < 0)
 		return rc;
-	while (count < max && (p->found.any || fr__mail_ready(p) == 1) &&
-	       give(p, &messages[count]) == 0)
-		count++;
+	for (count = (unsigned)rc; count < max; count += (unsigned)rc) {
+		if (!p->found.any && fr__mail_ready(p) != 1)
+			break;
+		rc = give(p, &messages[count], max - count);
+		if (rc < 0)
+			break;
+	}
 	return (int)count;
 }
 

@@ -202,7 +202,7 @@ static inline void ask(const struct fr__ring *r, uint64_t position, uint32_t n)
 
 void fr__ring_ask_now(const struct fr__ring *r, uint32_t n)
 {
-	/* [RING-10] relaxed: where to ask for lines; nothing hangs on it. */
+	/* [RING-10] relaxed: where we shall be, roughly; nothing hangs on it. */
 	ask(r, fr__load_relaxed(&r->ctl->tail), n < ASK_MAX ? n : ASK_MAX);
 }
 
@@ -291,6 +291,12 @@ uint32_t fr__ring_free_units(const struct fr__ring *r)
 	uint64_t used = end - head;
 
 	return used <= r->mask ? (uint32_t)(r->mask + 1 - used) : 0;
+}
+
+uint32_t fr__ring_lap_left(const struct fr__ring *r)
+{
+	/* as [RING-10] */
+	return room_at(r, fr__load_relaxed(&r->ctl->tail));
 }
 
 uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most)

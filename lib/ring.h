@@ -123,6 +123,8 @@ int fr__ring_release_run(const struct fr__ring *r, struct fr__reader *rd,
 
 /* How many units could be claimed at once now, up to `most`. Only a look. */
 uint32_t fr__ring_room(const struct fr__ring *r, uint32_t most);
+/* How many units the lap has left from tail on: what needs more leaves a pad. */
+uint32_t fr__ring_lap_left(const struct fr__ring *r);
 /* How many units are free or being freed, wherever: cheap, and old when it is
  * read. */
 uint32_t fr__ring_free_units(const struct fr__ring *r);
