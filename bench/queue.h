@@ -263,6 +263,7 @@ static ALWAYS_INLINE int queue_call(void *ctx, uint64_t seq)
 	return rc;
 }
 
+/* Lets go of a request when it is answered, as a handler's caller does. */
 static ALWAYS_INLINE int
 queue_serve(struct trial *t, const struct queue_ops *ops, void *end, void *buf)
 {
@@ -279,11 +280,11 @@ queue_serve(struct trial *t, const struct queue_ops *ops, void *end, void *buf)
 		if (seq != SEQ_END)
 			seq = expected++;
 		rc = check_message(body, size, stamp_make(CLIENT_STAMP, seq));
-		ops->done(end);
 		if (unlikely(rc < 0))
 			return rc;
 		payload_fill(buf, size, stamp_make(SERVER_STAMP, seq));
 		rc = ops->send(end, 1, buf, size);
+		ops->done(end);
 	} while (rc == 0 && seq != SEQ_END);
 	return rc;
 }

@@ -59,7 +59,8 @@
  * of one unit, of others. Less is too late, more is lost again by then. */
 #define AHEAD_ONE 4
 #define AHEAD 8
-/* More lines than these at once are not asked for: a CPU has no more on their way. */
+/* More lines than these at once are not asked for: a CPU has no more on their way. (Of
+ * longer records it finds the next ones itself, and asking is in its way.) */
 #define ASK_MAX 8
 
 enum state {
@@ -208,7 +209,8 @@ void fr__ring_ask_now(const struct fr__ring *r, uint32_t n)
 
 void fr__ring_ask_ahead(const struct fr__ring *r, uint64_t position, uint32_t n)
 {
-	ask(r, position + (n == 1 ? AHEAD_ONE : AHEAD), n);
+	if (n <= ASK_MAX)
+		ask(r, position + (n == 1 ? AHEAD_ONE : AHEAD), n);
 }
 
 int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
