@@ -27,6 +27,11 @@
  * sleep, too) and some of the rest. So does, about each slice, who is rung all the
  * time, and who never needs to wait.
  *
+ * Naps: where as many others are awake as there are CPUs, whoever is woken takes a CPU
+ * from one of those. Who waits for tasks or results there sleeps at first in naps,
+ * under marks that say so: who rings may let it, for it looks again by itself before
+ * long (task.c, cell.c). NAP is cleared before a longer sleep's last look.
+ *
  * Before sleeping a process spins, unless told otherwise: as long as spinning
  * has paid lately, and only while no more processes of the arena are awake than
  * there are CPUs: beyond that, who spins keeps the one it waits for from running.
@@ -130,16 +135,27 @@ void fr__bell_awake(struct fr__bell *b, bool on)
 		fr__and_relaxed(&b->awake[b->index / 64], ~bit);
 }
 
-/* Can all who are awake run at once? */
-static bool room_to_spin(const struct fr__bell *b)
+bool fr__bell_crowded(const struct fr__a64 *words, unsigned count, unsigned but)
 {
-	unsigned i, n = cpus(), awake = 0;
+	unsigned i, awake = 0;
 
-	for (i = 0; i < b->awake_words; i++)
+	for (i = 0; i < count; i++)
 		/* as [BELL-7] */
 		awake += (unsigned)__builtin_popcountll(
-			fr__load_relaxed(&b->awake[i]));
-	return n > 1 && awake <= n;
+			fr__load_relaxed(&words[i]));
+	return awake >= cpus() + but;
+}
+
+/* Do the others leave us a CPU? (We count as awake, if we count at all.) */
+static bool room_to_spin(const struct fr__bell *b)
+{
+	return cpus() > 1 && !fr__bell_crowded(b->awake, b->awake_words, 1);
+}
+
+static bool one_too_many(const struct fr__bell *b)
+{
+	return b->mode != FR_WAIT_SLEEP &&
+	       fr__bell_crowded(b->awake, b->awake_words, 1);
 }
 
 bool fr__bell_strike(struct fr__a32 *waiting, struct fr__a32 *word,
@@ -292,7 +308,8 @@ static int yield(struct fr__bell *b, const struct fr__wait *w)
 }
 
 /* One sleep of at most ns nanoseconds, unless it is true by now. */
-static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns)
+static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns,
+		      bool nap)
 {
 	struct fr__a32 *waiting = w->waiting ? w->waiting : &b->slot->waiting;
 	struct fr__a32 *word = w->word ? w->word : &b->slot->bell;
@@ -302,11 +319,14 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns)
 	/* [BELL-8] acquire: bell -> what was made true before it moved. Pairs
 	 * with [BELL-4]. Without it: see there. */
 	v = fr__load_acquire(word);
+	/* as [BELL-2]: not napping -> the last look; ours to clear */
+	if (!nap && fr__load_sc(waiting) & FR__MARK_NAP)
+		fr__and_sc(waiting, ~FR__MARK_NAP);
 	/* [BELL-2] seq_cst: mark set -> the last look; a fence, since what
 	 * ready() reads it reads with acquire. Pairs with [BELL-1], [BELL-3],
-	 * [RING-6], [RING-7], [RING-19] and [EVENT-2]. Without it: ringer and
-	 * sleeper miss each other. */
-	fr__or_sc(waiting, w->marks);
+	 * [RING-6], [RING-7], [RING-19], [EVENT-2] and [TASK-18]. Without it:
+	 * ringer and sleeper miss each other. */
+	fr__or_sc(waiting, nap ? w->nap.marks : w->marks);
 	if (w->arm)
 		w->arm(w->ctx, true);
 	/* as [BELL-2]; what arm() stored last it stored seq_cst, too */
@@ -332,6 +352,8 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	int64_t slice = w->marks & FR__MARK_ROOM ? ROOM_SLICE_NS : FR__SLICE_NS;
 	int64_t due = FR__SLICE_NS, deadline, now, looked = 0, ns;
 	int rc = w->ready(w->ctx);
+	unsigned naps = 0;
+	bool nap;
 
 	if (rc != 0)
 		return rc;
@@ -349,6 +371,10 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	}
 	while (rc == 0) {
 		ns = slice < due ? slice : due;
+		nap = naps < w->nap.times && one_too_many(b);
+		naps += nap;
+		if (nap && ns > w->nap.ns)
+			ns = w->nap.ns;
 		if (deadline != FR__NEVER && deadline - fr__now_ns() < ns)
 			ns = deadline - fr__now_ns();
 		if (ns <= 0) {
@@ -356,7 +382,7 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 			rc = rc != 0 ? rc : -ETIMEDOUT;
 			break;
 		}
-		rc = sleep_once(b, w, ns);
+		rc = sleep_once(b, w, ns, nap);
 		if (rc == 0)
 			rc = w->ready(w->ctx);
 		/* Not by the slice alone: rung for others' sake, one that has

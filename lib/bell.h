@@ -49,6 +49,13 @@ struct fr__wait {
 	/* Where to mark and to sleep. NULL: the process's own slot. */
 	struct fr__a32 *waiting;
 	struct fr__a32 *word;
+	/* The first sleeps, where we are one too many: so many, for so long,
+	 * under these marks. */
+	struct {
+		unsigned times;
+		uint32_t marks;
+		int64_t ns;
+	} nap;
 };
 
 void fr__bell_init(struct fr__bell *b, struct fr__slot *slot, int mode);
@@ -59,6 +66,10 @@ void fr__bell_awake(struct fr__bell *b, bool on);
  * only), -ETIMEDOUT, -EINTR. Any number of threads at a time. */
 int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w,
 		  int64_t wait_ns);
+
+/* Are as many others of the arena (but: so many that do not count) awake as can run
+ * at once? words: its awake bits. A hint. */
+bool fr__bell_crowded(const struct fr__a64 *words, unsigned count, unsigned but);
 
 /* A process that never waits in vain looks round, too: if n of these add up to 64
  * and it has not for a slice. */

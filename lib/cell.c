@@ -74,7 +74,7 @@ int fr__cell_push(const struct fr_arena *a, uint32_t cell, uint32_t generation)
 
 /* ---- results ---- */
 
-#define BATCH 16 /* results that are worth waking a lazy collector for */
+#define BATCH 128 /* results that are worth waking a lazy collector for */
 
 void fr__ring_if_dry(const struct fr_arena *a)
 {

@@ -306,6 +306,8 @@ static int idle(struct fr_process *p, bool tasks, int64_t deadline, bool *slept)
 		.ready = idle_ready,
 		.arm = idle_arm,
 		.ctx = &ctx,
+		.nap = {tasks ? FR__NAP_TIMES : 0, FR__MARK_MAIL | FR__NAP_MARKS,
+			FR__NAP_NS},
 	};
 	int64_t left = deadline == FR__NEVER ? FR_FOREVER
 					     : deadline - fr__now_ns();

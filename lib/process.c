@@ -189,6 +189,14 @@ static void clear_slot(struct fr__slot *s)
 	fr__text_store(s->last_words, "", FR__WORDS_BYTES);
 }
 
+static void before_sleep(void *process)
+{
+	struct fr_process *p = process;
+
+	fr__mail_before_sleep(p);
+	fr__task_make_room(p->arena);
+}
+
 /* The slot is ours, JOINING: set it up, and be JOINED. */
 static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 {
@@ -207,7 +215,7 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 	p->bell.awake = a->awake;
 	p->bell.awake_words = (a->geo.slots + 63) / 64;
 	p->bell.index = p->index;
-	p->bell.before_sleep = fr__mail_before_sleep;
+	p->bell.before_sleep = before_sleep;
 	p->bell.look = fr__look_round;
 	p->bell.ctx = p;
 	/* as [RECOVER-2] */

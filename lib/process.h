@@ -199,7 +199,7 @@ int fr__mail_init(struct fr_process *p);
 /* 1: a message is there for the next receive; 0; -EBADMSG. */
 int fr__mail_ready(struct fr_process *p);
 /* Somebody of the process is about to sleep: look for who waits for room. */
-void fr__mail_before_sleep(void *process);
+void fr__mail_before_sleep(struct fr_process *p);
 
 /* ---- mailbox.c ---- */
 
@@ -230,11 +230,18 @@ void fr__call_refuse(struct fr_process *p, uint64_t call);
 
 /* ---- task.c ---- */
 
+/* How a worker naps: a task that is left to others waits so long for it at most. */
+#define FR__NAP_MARKS (FR__MARK_TASK | FR__MARK_NAP)
+#define FR__NAP_TIMES 8
+#define FR__NAP_NS INT64_C(500000)
+
 int fr__task_ready(struct fr_process *p);
 void fr__task_arm(struct fr_process *p, bool on);
 /* Somebody who was chosen to take a task goes away without: if there is one,
  * wake another. */
 void fr__task_pass_on(const struct fr_arena *a);
+/* We have nothing to do: there is a CPU for a worker that naps. */
+void fr__task_make_room(const struct fr_arena *a);
 
 /* fr_collect(); lazy: when it must sleep, it is woken for a batch of results, or
  * when the task ring runs dry: for who has more tasks to submit. */

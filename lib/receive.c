@@ -50,10 +50,8 @@ static void look_for_room_waiters(struct fr_process *p)
 		fr__store_release(&p->owes_look, 1);
 }
 
-void fr__mail_before_sleep(void *process)
+void fr__mail_before_sleep(struct fr_process *p)
 {
-	struct fr_process *p = process;
-
 	/* [MAILBOX-6] seq_cst: the look is taken over, by the thread that
 	 * sleeps, from the one that receives -> the look at the flag. Pairs
 	 * with [MAILBOX-3]. Without it: see there. */
@@ -270,15 +268,15 @@ static __attribute__((noinline)) int wait_for_mail(struct fr_process *p,
 	struct fr__wait wait = {
 		.marks = FR__MARK_MAIL, .ready = mail_ready, .ctx = p,
 	};
-	int rc;
 
-	if (wait_ns != 0)
+	if (wait_ns != 0) {
 		let_them_get_ahead(p);
-	rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+		return fr__bell_wait(&p->bell, &wait, wait_ns);
+	}
 	/* as [MAILBOX-6] */
-	if (rc == -EAGAIN && fr__load_sc(&p->owes_look))
+	if (fr__load_sc(&p->owes_look))
 		look_for_room_waiters(p);
-	return rc;
+	return -EAGAIN;
 }
 
 /* The next messages, of one record: their number, max at most, or -errno. */

@@ -30,9 +30,15 @@
  * word before its last look, and who goes away without taking passes on. So no
  * task waits while a worker sleeps, and pushing many wakes one.
  *
+ * Workers that nap (bell.c) are passed over while as many processes are awake as can
+ * run at once. The task waits for one of those, but not for longer than a nap; and who
+ * goes to sleep itself or waits for a result, so that there is a CPU, wakes one that
+ * naps.
+ *
  * Lazy collectors (a farm's main that wants cells back, not results): marked
  * CELLS, with a flag in the header; rung when a batch of results is there, or by
- * whoever finds the task ring dry.
+ * whoever finds the task ring dry. So is for a moment, where it would take a CPU from a
+ * worker, who waits for any result.
  *
  * At every instruction a task is queued, in a worker's hands, or done. A death
  * leaves
@@ -47,6 +53,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+/* So much later, where they would take a CPU from a worker, results are told. */
+#define RESULTS_LATE_NS INT64_C(500000)
 
 /* ---- idle workers ---- */
 
@@ -69,9 +78,19 @@ static int find_idle(const struct fr_arena *a)
 	return -1;
 }
 
+/* May it be left to nap on? */
+static bool may_nap(const struct fr_arena *a, const struct fr__slot *s)
+{
+	/* [TASK-18] seq_cst: entry pushed -> the look at NAP; NAP cleared -> its
+	 * last look. Pairs with [BELL-2]. Without it: one that sleeps for long
+	 * is taken for one that naps. */
+	return fr__load_sc(&s->waiting) & FR__MARK_NAP &&
+	       fr__bell_crowded(a->awake, (a->geo.slots + 63) / 64, 0);
+}
+
 /* Wake one idle worker, unless there is none or one is on its way: that one
  * will look at the ring, and wake the next. The task is in the ring. */
-static void wake_one(const struct fr_arena *a)
+static void wake_one(const struct fr_arena *a, bool naps_too)
 {
 	struct fr__a32 *waking = &a->header->waking;
 	struct fr__slot *s;
@@ -81,6 +100,8 @@ static void wake_one(const struct fr_arena *a)
 	while ((slot = find_idle(a)) >= 0) {
 		uint64_t bit = UINT64_C(1) << slot % 64;
 
+		if (!naps_too && may_nap(a, &a->slots[slot]))
+			return;
 		none = 0;
 		/* [TASK-10] seq_cst: entry pushed -> the look at who is waking;
 		 * against waking cleared -> its look at the ring. Pairs with
@@ -108,7 +129,13 @@ void fr__task_pass_on(const struct fr_arena *a)
 	if (fr__load_sc(&a->header->waking))
 		fr__swap_sc(&a->header->waking, 0);
 	if (fr__taskring_any(&a->tasks))
-		wake_one(a);
+		wake_one(a, false);
+}
+
+void fr__task_make_room(const struct fr_arena *a)
+{
+	if (find_idle(a) >= 0 && fr__taskring_any(&a->tasks))
+		wake_one(a, true);
 }
 
 void fr__task_arm(struct fr_process *p, bool on)
@@ -274,7 +301,7 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 		give_back(p, (uint32_t)i);
 		return rc;
 	}
-	wake_one(a);
+	wake_one(a, false);
 	*ret = fr__task_id(p->first_cell + (uint32_t)i, g);
 	return 0;
 }
@@ -361,15 +388,36 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 	return 1;
 }
 
-int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
-		struct fr_result *ret)
+/* None is there: 1, one is; or -errno. *deadline: 0, or what an earlier wait set. */
+static __attribute__((noinline)) int
+wait_for_result(struct fr_process *p, int64_t wait_ns, bool lazy,
+		int64_t *deadline)
 {
 	struct fr__wait wait = {
 		.marks = lazy ? FR__MARK_CELLS : FR__MARK_RESULT,
 		.ready = result_ready,
-		.arm = lazy ? lazy_arm : NULL,
+		.arm = lazy_arm,
 		.ctx = p,
+		.nap = {1, FR__MARK_CELLS, RESULTS_LATE_NS},
 	};
+
+	if (wait_ns == 0)
+		return -EAGAIN;
+	if (wait_ns > 0 && *deadline == 0) {
+		*deadline = fr__deadline(wait_ns);
+	} else if (wait_ns > 0 && *deadline != FR__NEVER) {
+		wait_ns = *deadline - fr__now_ns();
+		if (wait_ns <= 0)
+			return -ETIMEDOUT;
+	}
+	/* Before we spin, too: a worker has more use for our CPU. */
+	fr__task_make_room(p->arena);
+	return fr__bell_wait(&p->bell, &wait, wait_ns);
+}
+
+int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
+		struct fr_result *ret)
+{
 	int64_t deadline = 0;
 	int rc = fr__own(p), i;
 
@@ -386,18 +434,12 @@ int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
 		/* as [TASK-13] */
 		if (fr__load_sc(&p->outstanding) == 0)
 			return -ENODATA;
-		if (wait_ns > 0 && deadline == 0) {
-			deadline = fr__deadline(wait_ns);
-		} else if (wait_ns > 0 && deadline != FR__NEVER) {
-			wait_ns = deadline - fr__now_ns();
-			wait_ns = wait_ns > 0 ? wait_ns : 0;
-		}
 		/* as [TASK-13] */
 		fr__add_own_sc(&p->collectors, 1);
-		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+		rc = result_ready(p);
+		if (rc == 0)
+			rc = wait_for_result(p, wait_ns, lazy, &deadline);
 		fr__add_own_sc(&p->collectors, -1u);
-		if (rc == -EAGAIN && deadline)
-			rc = -ETIMEDOUT;
 	}
 	return rc;
 }
@@ -556,6 +598,7 @@ int fr_take(struct fr_process *p, int64_t wait_ns, struct fr_task *task,
 		.ready = take_ready,
 		.arm = take_arm,
 		.ctx = &ctx,
+		.nap = {FR__NAP_TIMES, FR__NAP_MARKS, FR__NAP_NS},
 	};
 	int rc = fr__own(p);
 
@@ -564,7 +607,10 @@ int fr_take(struct fr_process *p, int64_t wait_ns, struct fr_task *task,
 	if (rc == 0 && p->in_hand)
 		rc = -EBUSY;
 	if (rc == 0)
-		rc = fr__bell_wait(&p->bell, &wait, wait_ns);
+		rc = take_one(p, task, reply);
+	if (rc == 0)
+		rc = wait_ns == 0 ? -EAGAIN
+				  : fr__bell_wait(&p->bell, &wait, wait_ns);
 	if (ctx.slept)
 		fr__task_pass_on(p->arena);
 	return rc < 0 ? rc : 0;

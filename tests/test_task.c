@@ -534,6 +534,70 @@ static void waiting_for_a_result_or_a_task_ends_with_its_time(void **state)
 	close_room(&t);
 }
 
+struct napper {
+	struct fr_arena *arena;
+	struct {
+		uint32_t enough; /* of short waits */
+		uint32_t last;   /* one has begun */
+		struct fr_addr self;
+	} *page;
+};
+
+static int wait_for_a_task(void *ctx)
+{
+	struct napper *n = ctx;
+	struct fr_process *self = join_in_child(n->arena, FR_WAIT_ADAPTIVE);
+	struct fr_reply reply;
+	struct fr_task task;
+
+	n->page->self = fr_self(self);
+	while (!reached(&n->page->enough))
+		CHECK_RC(fr_take(self, 5 * MS, &task, &reply), -ETIMEDOUT);
+	fr__and_sc(&n->arena->slots[fr__addr_slot(n->page->self)].waiting, 0);
+	advance(&n->page->last);
+	CHECK_RC(fr_take(self, FR_FOREVER, &task, &reply), 0);
+	CHECK_RC(fr_complete(self, 0, &reply), 0);
+	fr_leave(self);
+	return 0;
+}
+
+/* As many are awake as there are CPUs: it naps at first, and is not woken then; but it
+ * is once it sleeps for longer. */
+static void a_worker_that_has_napped_in_vain_is_woken(void **state)
+{
+	struct fr_arena_opts opts = small_arena;
+	struct fr_process *awake[1024], *boss;
+	unsigned count = fr_cpus() < 1000 ? fr_cpus() + 1 : 1000, i;
+	struct fr_task_id id;
+	struct fr_result r;
+	struct napper n;
+	pid_t child;
+
+	(void)state;
+	opts.slots = count + 1;
+	assert_rc(fr_arena_create(NULL, &opts, &n.arena), 0);
+	for (i = 0; i < count; i++)
+		awake[i] = join(n.arena, FR_WAIT_ADAPTIVE);
+	boss = awake[0];
+	n.page = shared(sizeof(*n.page));
+	child = spawn(wait_for_a_task, &n);
+	AWAIT(n.page->self.id != 0);
+	AWAIT(sleeps_for(n.arena, n.page->self, FR__MARK_NAP));
+	advance(&n.page->enough);
+	await(&n.page->last, 1);
+	AWAIT(sleeps_for(n.arena, n.page->self, FR__MARK_TASK) &&
+	      !sleeps_for(n.arena, n.page->self, FR__MARK_NAP));
+	id = submitted(boss, 1);
+	assert_false(sleeps_for(n.arena, n.page->self, FR__MARK_TASK));
+	assert_rc(fr_collect(boss, FR_FOREVER, &r), 0);
+	assert_true(r.id.id == id.id);
+	fr_result_release(boss, &r);
+	wait_ok(child);
+	for (i = 0; i < count; i++)
+		fr_leave(awake[i]);
+	fr_arena_detach(n.arena);
+}
+
 /* ---- a worker's duties ---- */
 
 static void a_worker_has_one_task_in_hand(void **state)
@@ -1647,6 +1711,7 @@ int main(void)
 		TEST(held_results_stay_as_they_are),
 		TEST(collecting_with_nothing_outstanding_says_so),
 		TEST(waiting_for_a_result_or_a_task_ends_with_its_time),
+		TEST(a_worker_that_has_napped_in_vain_is_woken),
 		TEST(a_worker_has_one_task_in_hand),
 		TEST(completing_without_a_task_is_refused),
 		TEST(a_reply_that_is_too_long_is_refused),
