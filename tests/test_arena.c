@@ -1511,6 +1511,18 @@ static void the_caller_keeps_the_descriptor_that_it_attached(void **state)
 
 /* ---- the fork cookie ---- */
 
+static void a_process_has_one_cookie(void **state)
+{
+	struct fr__cookie first, second;
+
+	(void)state;
+	assert_rc(fr__cookie_take(&first), 0);
+	assert_rc(fr__cookie_take(&second), 0);
+	assert_ptr_equal(first.word, second.word);
+	assert_true(first.value == second.value);
+	assert_true(fr__cookie_good(&first));
+}
+
 static int handled(void *ctx, struct fr_process *p, struct fr_message *m)
 {
 	(void)ctx, (void)p, (void)m;
@@ -2061,6 +2073,7 @@ int main(void)
 
 		TEST(its_descriptor_is_not_inherited_by_programs),
 		TEST(a_nameless_arena_can_neither_shrink_nor_grow),
+		TEST(a_process_has_one_cookie),
 		TEST(a_forked_child_is_in_its_parents_arena),
 		TEST(a_child_that_attaches_the_inherited_has_its_handle),
 		TEST(a_descriptor_may_be_passed_to_an_unrelated_process),

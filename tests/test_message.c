@@ -502,6 +502,42 @@ static void a_sender_sleeps_until_the_receiver_frees_room(void **state)
 	close_pair(&t);
 }
 
+/* Whoever frees room finds it by the mailbox's flag, its mark, and where it waits. */
+static void who_waits_for_room_says_where_each_time(void **state)
+{
+	uint32_t next[8] = {0}, i, got = 0;
+	struct fr__slot *slot;
+	struct fr__ring ring;
+	struct fr_message m;
+	struct senders s;
+	struct pair t;
+	pid_t child;
+
+	(void)state;
+	open_pair(&t, &small_arena);
+	s = (struct senders){t.arena, fr_self(t.to), FR_WAIT_SLEEP, 200, 8,
+			     shared(sizeof(*s.page))};
+	fr__arena_ring(t.arena, fr__addr_slot(s.to), &ring);
+	child = spawn(send_all, &s);
+	AWAIT(s.page->who[0].id != 0);
+	slot = &t.arena->slots[fr__addr_slot(s.page->who[0])];
+	while (got < 200) {
+		if (got < 128)
+			AWAIT(sleeps_for(t.arena, s.page->who[0],
+					 FR__MARK_ROOM) &&
+			      fr__load_sc(&ring.ctl->room) == 1 &&
+			      fr__load_sc(&slot->room_of) ==
+				      fr__addr_slot(s.to) + 1);
+		for (i = 0; i < 64 && got < 200; i++, got++) {
+			assert_rc(fr_receive(t.to, FR_FOREVER, &m), 0);
+			check_one(&m, next);
+			fr_release(t.to, &m);
+		}
+	}
+	wait_ok(child);
+	close_pair(&t);
+}
+
 static void all_who_wait_for_room_are_served(void **state)
 {
 	uint32_t next[8] = {0}, i;
@@ -2444,6 +2480,7 @@ int main(void)
 		TEST(a_full_mailbox_says_so_and_keeps_what_it_has),
 		TEST(waiting_for_room_ends_with_its_time),
 		TEST(a_sender_sleeps_until_the_receiver_frees_room),
+		TEST(who_waits_for_room_says_where_each_time),
 		TEST(all_who_wait_for_room_are_served),
 		TEST(a_batch_release_wakes_who_waits_for_room),
 		TEST(waiting_for_room_in_the_own_mailbox_is_a_deadlock),

@@ -598,6 +598,38 @@ static void a_worker_that_has_napped_in_vain_is_woken(void **state)
 	fr_arena_detach(n.arena);
 }
 
+static int collect_lazily(void *ctx)
+{
+	struct fr_arena *arena = ctx;
+	struct fr_process *self = join_in_child(arena, FR_WAIT_SLEEP);
+	struct fr_task_id id;
+	struct fr_result r;
+
+	CHECK_RC(submit(self, 1, &id), 0);
+	CHECK_RC(fr__collect(self, FR_FOREVER, true, &r), 0);
+	CHECK(r.id.id == id.id);
+	fr_result_release(self, &r);
+	fr_leave(self);
+	return 0;
+}
+
+static void who_takes_the_last_task_tells_a_lazy_collector(void **state)
+{
+	struct fr_reply reply;
+	struct fr_task task;
+	struct room t;
+	pid_t child;
+
+	(void)state;
+	open_room(&t, &small_arena);
+	child = spawn(collect_lazily, t.arena);
+	AWAIT(fr__load_sc(&t.arena->header->lazy) == 1);
+	take(t.worker, 1, &task, &reply);
+	complete(t.worker, &task, &reply, 0);
+	wait_ok(child);
+	close_room(&t);
+}
+
 /* ---- a worker's duties ---- */
 
 static void a_worker_has_one_task_in_hand(void **state)
@@ -1712,6 +1744,7 @@ int main(void)
 		TEST(collecting_with_nothing_outstanding_says_so),
 		TEST(waiting_for_a_result_or_a_task_ends_with_its_time),
 		TEST(a_worker_that_has_napped_in_vain_is_woken),
+		TEST(who_takes_the_last_task_tells_a_lazy_collector),
 		TEST(a_worker_has_one_task_in_hand),
 		TEST(completing_without_a_task_is_refused),
 		TEST(a_reply_that_is_too_long_is_refused),

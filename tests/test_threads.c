@@ -77,6 +77,8 @@ static void *produce(void *arg)
 		if (i % 101 == 100) {
 			fr__ring_cancel(&ring, owner, at, n);
 			fr__fence_sc();
+		} else if (i % 3 == 1) {
+			fr__ring_publish_last(&ring, owner, at, n);
 		} else {
 			fr__ring_publish(&ring, owner, at, n);
 		}

@@ -96,7 +96,7 @@ FR_API int fr_complete(struct fr_process *process, int value,
 FR_API int fr_collect(struct fr_process *process, int64_t wait_ns,
 		      struct fr_result *ret);
 
-/* Give the cell of a collected result back. */
+/* Give the cell of a collected result back; of one result, one thread. */
 FR_API void fr_result_release(struct fr_process *process,
 			      struct fr_result *result);
 
