@@ -219,7 +219,7 @@ static bool painted(const void *body, size_t len, uint32_t seed)
 static int talk(struct fr_process *p, struct fr_addr to, size_t len,
 		size_t reply_len)
 {
-	unsigned char body[LENGTH_MAX], reply[LENGTH_MAX];
+	unsigned char body[LENGTH_MAX] = {0}, reply[LENGTH_MAX];
 	uint32_t seed = (uint32_t)(len * 31 + reply_len);
 	int rc;
 
