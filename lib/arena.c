@@ -82,7 +82,8 @@ static int map(struct fr_arena *a)
 	a->names = (void *)(base + l.names);
 	a->types = (void *)(base + l.types);
 	a->idle = (void *)(base + l.idle);
-	a->awake = (void *)(base + l.idle + l.slot_bits);
+	a->naps = (void *)(base + l.idle + l.slot_bits);
+	a->awake = (void *)(base + l.idle + 2 * l.slot_bits);
 	a->done = (void *)(base + l.done);
 	a->done_stride = l.done_stride;
 	fr__taskring_map(&a->tasks, (void *)(base + l.taskring),

@@ -72,6 +72,7 @@ struct fr_arena {
 	struct fr__a64 *names;
 	struct fr__type_entry *types;
 	struct fr__a64 *idle; /* a bit per slot */
+	struct fr__a64 *naps; /* a bit per slot */
 	struct fr__a64 *awake; /* a bit per slot */
 	struct fr__a64 *done; /* a bit per cell of each slot, see fr__done */
 	size_t done_stride;   /* words from slot to slot */

@@ -29,8 +29,8 @@
  *
  * Naps: where as many others are awake as there are CPUs, whoever is woken takes a CPU
  * from one of those. Who waits for tasks or results there sleeps at first in naps,
- * under marks that say so: who rings may let it, for it looks again by itself before
- * long (task.c, cell.c). NAP is cleared before a longer sleep's last look.
+ * and says so: who rings may let it, for it looks again by itself before long (task.c,
+ * cell.c). That it naps is taken back before a longer sleep's last look.
  *
  * Before sleeping a process spins, unless told otherwise: as long as spinning
  * has paid lately, and only while no more processes of the arena are awake than
@@ -319,16 +319,13 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns,
 	/* [BELL-8] acquire: bell -> what was made true before it moved. Pairs
 	 * with [BELL-4]. Without it: see there. */
 	v = fr__load_acquire(word);
-	/* as [BELL-2]: not napping -> the last look; ours to clear */
-	if (!nap && fr__load_sc(waiting) & FR__MARK_NAP)
-		fr__and_sc(waiting, ~FR__MARK_NAP);
 	/* [BELL-2] seq_cst: mark set -> the last look; a fence, since what
 	 * ready() reads it reads with acquire. Pairs with [BELL-1], [BELL-3],
-	 * [RING-6], [RING-7], [RING-19], [EVENT-2] and [TASK-18]. Without it:
-	 * ringer and sleeper miss each other. */
+	 * [RING-6], [RING-7], [RING-19] and [EVENT-2]. Without it: ringer and
+	 * sleeper miss each other. */
 	fr__or_sc(waiting, nap ? w->nap.marks : w->marks);
 	if (w->arm)
-		w->arm(w->ctx, true);
+		w->arm(w->ctx, nap ? FR__ARM_NAP : FR__ARM);
 	/* as [BELL-2]; what arm() stored last it stored seq_cst, too */
 	fr__fence_behind_sc();
 	rc = w->ready(w->ctx);
@@ -398,6 +395,6 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 		slice = slice * 2 < FR__SLICE_NS ? slice * 2 : FR__SLICE_NS;
 	}
 	if (w->arm)
-		w->arm(w->ctx, false);
+		w->arm(w->ctx, FR__DISARM);
 	return rc;
 }

@@ -34,14 +34,20 @@ struct fr__bell {
 	void *ctx;
 };
 
+enum fr__arm {
+	FR__DISARM,
+	FR__ARM_NAP, /* for a short sleep, after which we look anyway */
+	FR__ARM,
+};
+
 /* What one wait is for. */
 struct fr__wait {
 	uint32_t marks;
 	/* Looks: positive or negative ends the wait with that; 0: not yet. */
 	int (*ready)(void *ctx);
-	/* Called with true after the mark is set and before the last look, with
-	 * false when the wait is over. May be NULL. */
-	void (*arm)(void *ctx, bool on);
+	/* Called after the mark is set and before the last look, and when the
+	 * wait is over. May be NULL. */
+	void (*arm)(void *ctx, enum fr__arm how);
 	void *ctx;
 	/* Slot + 1 of the process without which this wait is in vain; 0: none
 	 * in particular. */

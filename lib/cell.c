@@ -89,7 +89,8 @@ void fr__ring_if_dry(const struct fr_arena *a)
 }
 
 /* A result is there: ring for who waits for any; for who only wants its cells
- * back when a batch is there (half of its cells, if they are few). */
+ * back, or naps, when a batch is there (half of its cells, if they are few) or the
+ * workers have nothing more to do. */
 static void ring_submitter(const struct fr_arena *a, unsigned slot)
 {
 	struct fr__slot *s = &a->slots[slot];
@@ -104,7 +105,8 @@ static void ring_submitter(const struct fr_arena *a, unsigned slot)
 		/* as [TASK-9] */
 		there += (unsigned)__builtin_popcountll(
 			fr__load_sc(&fr__done(a, slot)[i]));
-	if (there >= BATCH || there * 2 >= cells)
+	if (there >= BATCH || there * 2 >= cells ||
+	    !fr__taskring_any(&a->tasks))
 		fr__bell_strike(&s->waiting, &s->bell, FR__MARK_CELLS);
 	fr__ring_if_dry(a);
 }

@@ -220,6 +220,7 @@ static void check_slots(struct look *l)
 	for (i = 0; i < l->a->geo.slots; i++)
 		check_state(l, i);
 	check_bits(l, l->a->idle, "idle");
+	check_bits(l, l->a->naps, "nap");
 	check_bits(l, l->a->awake, "awake");
 	if (waking > 0 && waking <= l->a->geo.slots && !held(l, waking - 1))
 		fault(l, "header: on its way to a task is %s, generation %u",

@@ -287,13 +287,13 @@ static int idle_ready(void *ctx)
 	return rc == 0 && i->tasks ? fr__task_ready(i->p) : rc;
 }
 
-static void idle_arm(void *ctx, bool on)
+static void idle_arm(void *ctx, enum fr__arm how)
 {
 	struct idle *i = ctx;
 
 	if (i->tasks) {
-		i->slept |= on;
-		fr__task_arm(i->p, on);
+		i->slept |= how != FR__DISARM;
+		fr__task_arm(i->p, how);
 	}
 }
 
@@ -306,7 +306,7 @@ static int idle(struct fr_process *p, bool tasks, int64_t deadline, bool *slept)
 		.ready = idle_ready,
 		.arm = idle_arm,
 		.ctx = &ctx,
-		.nap = {tasks ? FR__NAP_TIMES : 0, FR__MARK_MAIL | FR__NAP_MARKS,
+		.nap = {tasks ? FR__NAP_TIMES : 0, FR__MARK_MAIL | FR__MARK_TASK,
 			FR__NAP_NS},
 	};
 	int64_t left = deadline == FR__NEVER ? FR_FOREVER

@@ -12,7 +12,8 @@
  *	+---------------------------------------------------------------+
  *	| types           hash of a name -> id, parent, text            |
  *	+---------------------------------------------------------------+
- *	| idle, awake     bit per slot: sleeps and wants a task; awake  |
+ *	| idle, naps,     bit per slot: sleeps and wants a task; the    |
+ *	| awake           same, but looks again in a moment; awake      |
  *	+---------------------------------------------------------------+
  *	| done            per slot a bit per cell: finished, collect it |
  *	+---------------------------------------------------------------+
@@ -111,8 +112,6 @@ enum fr__slot_state {
 #define FR__MARK_NAME UINT32_C(16)
 #define FR__MARK_EVENT UINT32_C(32)
 #define FR__MARK_CELLS UINT32_C(64) /* results too, but not one by one */
-/* Beside TASK: it looks again in a moment without being woken. */
-#define FR__MARK_NAP UINT32_C(128)
 
 struct fr__slot {
 	/* Line 0: read by every sender, hardly ever written.

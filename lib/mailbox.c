@@ -117,11 +117,11 @@ static void pass_on(const struct room_wait *w, bool all)
 			 from, all ? slots : slots - from);
 }
 
-static void arm_room(void *ctx, bool on)
+static void arm_room(void *ctx, enum fr__arm how)
 {
 	struct room_wait *w = ctx;
 
-	if (!on)
+	if (how == FR__DISARM)
 		return;
 	/* [MAILBOX-1] seq_cst: our ROOM mark -> the flag -> the last look.
 	 * Pairs with [MAILBOX-2]. Without it: the consumer finds the flag and

@@ -218,8 +218,7 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 	p->bell.before_sleep = before_sleep;
 	p->bell.look = fr__look_round;
 	p->bell.ctx = p;
-	/* as [RECOVER-2] */
-	fr__store_relaxed(&p->next_look, p->index + 1);
+	fr__look_first(p);
 	fr__bell_awake(&p->bell, true);
 	fr__ring_mend(&p->mailbox);
 	fr__reader_init(&p->reader, &p->mailbox);

@@ -49,6 +49,8 @@ struct fr_process {
 	} *held;
 	uint32_t batches;
 	struct fr__a32 next_look; /* slot to look at next, see recover.c */
+	struct fr__a32 looked_at; /* so many since the own one was passed */
+	struct fr__a32 others;    /* as many as that when it was */
 	/* Tasks, worker's side: one thread at a time. */
 	uint32_t in_hand; /* cell + 1; 0: none */
 	bool took;        /* any so far */
@@ -231,12 +233,11 @@ void fr__call_refuse(struct fr_process *p, uint64_t call);
 /* ---- task.c ---- */
 
 /* How a worker naps: a task that is left to others waits so long for it at most. */
-#define FR__NAP_MARKS (FR__MARK_TASK | FR__MARK_NAP)
 #define FR__NAP_TIMES 8
 #define FR__NAP_NS INT64_C(500000)
 
 int fr__task_ready(struct fr_process *p);
-void fr__task_arm(struct fr_process *p, bool on);
+void fr__task_arm(struct fr_process *p, enum fr__arm how);
 /* Somebody who was chosen to take a task goes away without: if there is one,
  * wake another. */
 void fr__task_pass_on(const struct fr_arena *a);
@@ -278,6 +279,8 @@ void fr__events_release_of(const struct fr_arena *a, unsigned slot);
 
 /* Recover the holder of a slot if it is proven dead. True: it is done. */
 bool fr__recover(struct fr_arena *a, unsigned slot);
+/* We join: where to look first, and at how many. */
+void fr__look_first(struct fr_process *p);
 /* A wait goes on: see to that slot (+ 1; 0: none) and (all) to some others, in
  * turn. For fr__bell.look. */
 void fr__look_round(void *process, unsigned depends, bool all);

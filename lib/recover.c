@@ -9,7 +9,7 @@
  *	take the record lock of its slot: its holder has dropped it, the kernel
  *	  drops ours if we die; who finds it taken leaves the slot to that one
  *	sign the slot; CAS DEAD -> RECOVERING(us)
- *	its idle, awake and waiting marks
+ *	its idle, nap, awake and waiting marks
  *	its claims in all mailboxes -> DEAD	what is behind them flows
  *	its own mailbox: what it had begun to free, and what it had not read
  *	what it had reserved given back
@@ -39,9 +39,14 @@
  */
 #include "process.h"
 
-/* How many slots in use a waiting process looks at in each slice: what waits for
- * hundreds of idle processes costs must not grow with their square. */
+/* How many slots in use a waiting process looks at in each slice, if there are so many
+ * others: all, if they are few; of many so that each is looked at by somebody. Else
+ * what hundreds of idle processes cost would grow with their square. */
 #define LOOKS 16
+static unsigned looks_of(unsigned others)
+{
+	return others <= LOOKS ? LOOKS : 1 + 8 * LOOKS / others;
+}
 
 static uint64_t state(const struct fr_arena *a, unsigned slot)
 {
@@ -111,6 +116,7 @@ static void clear_hints(const struct fr_arena *a, unsigned slot)
 {
 	/* [RECOVER-1] relaxed: nobody waits here now; the CAS publishes. */
 	fr__and_relaxed(&a->idle[slot / 64], ~(UINT64_C(1) << slot % 64));
+	fr__and_relaxed(&a->naps[slot / 64], ~(UINT64_C(1) << slot % 64));
 	fr__and_relaxed(&a->awake[slot / 64], ~(UINT64_C(1) << slot % 64));
 	fr__store_relaxed(&a->slots[slot].waiting, 0);
 }
@@ -160,25 +166,47 @@ int fr_recover(struct fr_arena *a)
 	return count;
 }
 
+void fr__look_first(struct fr_process *p)
+{
+	struct fr_arena *a = p->arena;
+	uint32_t others = 0;
+	unsigned i;
+
+	for (i = 0; i < a->geo.slots; i++)
+		others += fr__slot_state(state(a, i)) >= FR__SLOT_JOINING;
+	/* as [RECOVER-2] */
+	fr__store_relaxed(&p->others, others);
+	fr__store_relaxed(&p->next_look, p->index + 1);
+}
+
 void fr__look_round(void *process, unsigned depends, bool all)
 {
 	struct fr_process *p = process;
 	struct fr_arena *a = p->arena;
 	/* [RECOVER-2] relaxed: where to go on, roughly. */
 	unsigned from = fr__load_relaxed(&p->next_look), looks = 0, i;
+	/* as [RECOVER-2]: how many there were when we last came round */
+	unsigned most = looks_of(fr__load_relaxed(&p->others));
 
 	if (depends)
 		fr__recover(a, (depends - 1) % a->geo.slots);
 	if (!all)
 		return;
-	for (i = 0; i < a->geo.slots && looks < LOOKS; i++) {
+	for (i = 0; i < a->geo.slots && looks < most; i++) {
 		unsigned slot = (from + i) % a->geo.slots;
 
-		if (slot == p->index ||
-		    fr__slot_state(state(a, slot)) < FR__SLOT_JOINING)
+		if (slot == p->index) {
+			/* as [RECOVER-2] */
+			fr__store_relaxed(&p->others,
+					  fr__swap_relaxed(&p->looked_at, 0));
+			continue;
+		}
+		if (fr__slot_state(state(a, slot)) < FR__SLOT_JOINING)
 			continue;
 		fr__recover(a, slot);
 		looks++;
+		/* as [RECOVER-2] */
+		fr__add_relaxed(&p->looked_at, 1);
 	}
 	/* as [RECOVER-2] */
 	fr__store_relaxed(&p->next_look, (from + i) % a->geo.slots);

@@ -59,8 +59,7 @@
 
 /* ---- idle workers ---- */
 
-/* The number of an idle worker's slot, or -1. */
-static int find_idle(const struct fr_arena *a)
+static int first_of(const struct fr_arena *a, const struct fr__a64 *words)
 {
 	unsigned i, slot;
 
@@ -69,7 +68,7 @@ static int find_idle(const struct fr_arena *a)
 		 * waking cleared -> the same look. Pairs with [TASKRING-5],
 		 * [TASK-4] and [TASK-10]. Without it: pusher and taker miss
 		 * each other. */
-		uint64_t set = fr__load_sc(&a->idle[i]);
+		uint64_t set = fr__load_sc(&words[i]);
 
 		slot = i * 64 + (unsigned)(set ? __builtin_ctzll(set) : 0);
 		if (set && slot < a->geo.slots)
@@ -78,14 +77,22 @@ static int find_idle(const struct fr_arena *a)
 	return -1;
 }
 
-/* May it be left to nap on? */
-static bool may_nap(const struct fr_arena *a, const struct fr__slot *s)
+/* The number of an idle worker's slot, or -1, and the bits where it says so. Those that
+ * nap only if that is asked for, or there are CPUs for them. */
+static int find_idle(const struct fr_arena *a, bool naps_too,
+		     struct fr__a64 **words)
 {
-	/* [TASK-18] seq_cst: entry pushed -> the look at NAP; NAP cleared -> its
-	 * last look. Pairs with [BELL-2]. Without it: one that sleeps for long
-	 * is taken for one that naps. */
-	return fr__load_sc(&s->waiting) & FR__MARK_NAP &&
-	       fr__bell_crowded(a->awake, (a->geo.slots + 63) / 64, 0);
+	int slot = first_of(a, *words = a->idle);
+
+	if (slot < 0)
+		slot = first_of(a, *words = a->naps);
+	else
+		naps_too = true;
+	return slot >= 0 && (naps_too ||
+			     !fr__bell_crowded(a->awake,
+					       (a->geo.slots + 63) / 64, 0))
+		       ? slot
+		       : -1;
 }
 
 /* Wake one idle worker, unless there is none or one is on its way: that one
@@ -93,15 +100,14 @@ static bool may_nap(const struct fr_arena *a, const struct fr__slot *s)
 static void wake_one(const struct fr_arena *a, bool naps_too)
 {
 	struct fr__a32 *waking = &a->header->waking;
+	struct fr__a64 *words;
 	struct fr__slot *s;
 	uint32_t none;
 	int slot;
 
-	while ((slot = find_idle(a)) >= 0) {
+	while ((slot = find_idle(a, naps_too, &words)) >= 0) {
 		uint64_t bit = UINT64_C(1) << slot % 64;
 
-		if (!naps_too && may_nap(a, &a->slots[slot]))
-			return;
 		none = 0;
 		/* [TASK-10] seq_cst: entry pushed -> the look at who is waking;
 		 * against waking cleared -> its look at the ring. Pairs with
@@ -112,7 +118,7 @@ static void wake_one(const struct fr_arena *a, bool naps_too)
 			return;
 		s = &a->slots[slot];
 		/* as [TASK-2]: one of us wakes it */
-		if ((fr__and_sc(&a->idle[slot / 64], ~bit) & bit) &&
+		if ((fr__and_sc(&words[slot / 64], ~bit) & bit) &&
 		    fr__bell_strike(&s->waiting, &s->bell, FR__MARK_TASK))
 			return;
 		/* It was awake by itself; somebody may have relied on us
@@ -134,28 +140,34 @@ void fr__task_pass_on(const struct fr_arena *a)
 
 void fr__task_make_room(const struct fr_arena *a)
 {
-	if (find_idle(a) >= 0 && fr__taskring_any(&a->tasks))
+	struct fr__a64 *words;
+
+	if (find_idle(a, true, &words) >= 0 && fr__taskring_any(&a->tasks))
 		wake_one(a, true);
 }
 
-void fr__task_arm(struct fr_process *p, bool on)
+void fr__task_arm(struct fr_process *p, enum fr__arm how)
 {
-	struct fr__a64 *word = &p->arena->idle[p->index / 64];
+	struct fr__a64 *idle = &p->arena->idle[p->index / 64];
+	struct fr__a64 *naps = &p->arena->naps[p->index / 64];
 	struct fr__a32 *waking = &p->arena->header->waking;
 	uint64_t bit = UINT64_C(1) << p->index % 64;
 
-	if (!on) {
-		/* as [TASK-4] */
-		if (fr__load_sc(word) & bit)
-			fr__and_sc(word, ~bit);
-		return;
-	}
 	/* [TASK-4] seq_cst: idle bit set -> the last look at the ring. Pairs
 	 * with [TASK-2]. Without it: see there. */
-	fr__or_sc(word, bit);
+	if (how == FR__ARM)
+		fr__or_sc(idle, bit);
+	else if (fr__load_sc(idle) & bit)
+		fr__and_sc(idle, ~bit);
+	/* as [TASK-4]; behind it, so that who looks at idle first finds us here
+	 * or there, or we find its entry */
+	if (how == FR__ARM_NAP)
+		fr__or_sc(naps, bit);
+	else if (fr__load_sc(naps) & bit)
+		fr__and_sc(naps, ~bit);
 	/* as [TASK-11]: we were woken, have looked in vain, and look once more
 	 * behind this. */
-	if (fr__load_sc(waking) == p->index + 1)
+	if (how != FR__DISARM && fr__load_sc(waking) == p->index + 1)
 		fr__swap_sc(waking, 0);
 }
 
@@ -306,11 +318,11 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 	return 0;
 }
 
-static void lazy_arm(void *ctx, bool on)
+static void lazy_arm(void *ctx, enum fr__arm how)
 {
 	struct fr_process *p = ctx;
 
-	if (on)
+	if (how != FR__DISARM)
 		/* [TASK-15] seq_cst: our mark -> the flag -> the last look.
 		 * Pairs with [TASK-14]. Without it: see there. */
 		fr__store_sc(&p->arena->header->lazy, 1);
@@ -396,7 +408,7 @@ wait_for_result(struct fr_process *p, int64_t wait_ns, bool lazy,
 	struct fr__wait wait = {
 		.marks = lazy ? FR__MARK_CELLS : FR__MARK_RESULT,
 		.ready = result_ready,
-		.arm = lazy_arm,
+		.arm = lazy ? lazy_arm : NULL,
 		.ctx = p,
 		.nap = {1, FR__MARK_CELLS, RESULTS_LATE_NS},
 	};
@@ -581,12 +593,12 @@ static int take_ready(void *ctx)
 	return take_one(w->p, w->task, w->reply);
 }
 
-static void take_arm(void *ctx, bool on)
+static void take_arm(void *ctx, enum fr__arm how)
 {
 	struct take_wait *w = ctx;
 
-	w->slept |= on;
-	fr__task_arm(w->p, on);
+	w->slept |= how != FR__DISARM;
+	fr__task_arm(w->p, how);
 }
 
 int fr_take(struct fr_process *p, int64_t wait_ns, struct fr_task *task,
@@ -598,7 +610,7 @@ int fr_take(struct fr_process *p, int64_t wait_ns, struct fr_task *task,
 		.ready = take_ready,
 		.arm = take_arm,
 		.ctx = &ctx,
-		.nap = {FR__NAP_TIMES, FR__NAP_MARKS, FR__NAP_NS},
+		.nap = {FR__NAP_TIMES, FR__MARK_TASK, FR__NAP_NS},
 	};
 	int rc = fr__own(p);
 

@@ -676,6 +676,8 @@ static void bits_of_nobody_are_told(void **state)
 	a = r.arena;
 	damaged(a, a->idle, get(a->idle) | 1 << 2,
 		"idle bit of slot 2, which is free, generation 0");
+	damaged(a, a->naps, get(a->naps) | 1 << 2,
+		"nap bit of slot 2, which is free, generation 0");
 	damaged(a, a->awake, get(a->awake) | 1 << 2,
 		"awake bit of slot 2, which is free, generation 0");
 	damaged(a, a->idle, UINT64_C(1) << 40,

@@ -549,53 +549,131 @@ static int wait_for_a_task(void *ctx)
 	struct fr_process *self = join_in_child(n->arena, FR_WAIT_ADAPTIVE);
 	struct fr_reply reply;
 	struct fr_task task;
+	int rc;
 
 	n->page->self = fr_self(self);
-	while (!reached(&n->page->enough))
-		CHECK_RC(fr_take(self, 5 * MS, &task, &reply), -ETIMEDOUT);
-	fr__and_sc(&n->arena->slots[fr__addr_slot(n->page->self)].waiting, 0);
-	advance(&n->page->last);
-	CHECK_RC(fr_take(self, FR_FOREVER, &task, &reply), 0);
+	do
+		rc = fr_take(self, 5 * MS, &task, &reply);
+	while (rc == -ETIMEDOUT && !reached(&n->page->enough));
+	if (rc == -ETIMEDOUT) {
+		advance(&n->page->last);
+		rc = fr_take(self, FR_FOREVER, &task, &reply);
+	}
+	CHECK_RC(rc, 0);
 	CHECK_RC(fr_complete(self, 0, &reply), 0);
 	fr_leave(self);
 	return 0;
 }
 
-/* As many are awake as there are CPUs: it naps at first, and is not woken then; but it
- * is once it sleeps for longer. */
-static void a_worker_that_has_napped_in_vain_is_woken(void **state)
+/* As many handles as make all CPUs taken: none of them sleeps. */
+static unsigned open_crowd(struct fr_arena **arena, struct fr_process **awake,
+			   unsigned max)
 {
 	struct fr_arena_opts opts = small_arena;
-	struct fr_process *awake[1024], *boss;
-	unsigned count = fr_cpus() < 1000 ? fr_cpus() + 1 : 1000, i;
+	unsigned count = fr_cpus() + 1 < max ? fr_cpus() + 1 : max, i;
+
+	opts.slots = count + 2;
+	assert_rc(fr_arena_create(NULL, &opts, arena), 0);
+	for (i = 0; i < count; i++)
+		awake[i] = join(*arena, FR_WAIT_ADAPTIVE);
+	return count;
+}
+
+static void close_crowd(struct fr_arena *arena, struct fr_process **awake,
+			unsigned count)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		fr_leave(awake[i]);
+	fr_arena_detach(arena);
+}
+
+static bool says(const struct fr__a64 *words, struct fr_addr who)
+{
+	unsigned slot = fr__addr_slot(who);
+
+	return fr__load_sc(&words[slot / 64]) >> slot % 64 & 1;
+}
+
+static pid_t begin_napping(struct napper *n)
+{
+	pid_t child;
+
+	n->page = shared(sizeof(*n->page));
+	child = spawn(wait_for_a_task, n);
+	AWAIT(n->page->self.id != 0);
+	AWAIT(says(n->arena->naps, n->page->self));
+	return child;
+}
+
+/* Its last wait: it naps, then sleeps. */
+static void let_sleep(struct napper *n)
+{
+	advance(&n->page->enough);
+	await(&n->page->last, 1);
+	AWAIT(sleeps_for(n->arena, n->page->self, FR__MARK_TASK) &&
+	      says(n->arena->idle, n->page->self));
+}
+
+static void a_worker_that_has_napped_in_vain_is_woken(void **state)
+{
+	struct fr_process *awake[1024];
 	struct fr_task_id id;
 	struct fr_result r;
 	struct napper n;
+	unsigned count;
 	pid_t child;
 
 	(void)state;
-	opts.slots = count + 1;
-	assert_rc(fr_arena_create(NULL, &opts, &n.arena), 0);
-	for (i = 0; i < count; i++)
-		awake[i] = join(n.arena, FR_WAIT_ADAPTIVE);
-	boss = awake[0];
-	n.page = shared(sizeof(*n.page));
-	child = spawn(wait_for_a_task, &n);
-	AWAIT(n.page->self.id != 0);
-	AWAIT(sleeps_for(n.arena, n.page->self, FR__MARK_NAP));
-	advance(&n.page->enough);
-	await(&n.page->last, 1);
-	AWAIT(sleeps_for(n.arena, n.page->self, FR__MARK_TASK) &&
-	      !sleeps_for(n.arena, n.page->self, FR__MARK_NAP));
-	id = submitted(boss, 1);
-	assert_false(sleeps_for(n.arena, n.page->self, FR__MARK_TASK));
-	assert_rc(fr_collect(boss, FR_FOREVER, &r), 0);
+	count = open_crowd(&n.arena, awake, 1024);
+	child = begin_napping(&n);
+	let_sleep(&n);
+	id = submitted(awake[0], 1);
+	assert_false(says(n.arena->idle, n.page->self));
+	assert_rc(fr_collect(awake[0], FR_FOREVER, &r), 0);
 	assert_true(r.id.id == id.id);
-	fr_result_release(boss, &r);
+	fr_result_release(awake[0], &r);
 	wait_ok(child);
-	for (i = 0; i < count; i++)
-		fr_leave(awake[i]);
-	fr_arena_detach(n.arena);
+	close_crowd(n.arena, awake, count);
+}
+
+static void a_worker_stopped_in_its_nap_keeps_no_other_asleep(void **state)
+{
+	struct fr_process *awake[1024];
+	struct napper stopped, sleeper;
+	pid_t children[2];
+	struct fr_result r;
+	unsigned count, i;
+	int status;
+
+	(void)state;
+	count = open_crowd(&stopped.arena, awake, 1024);
+	sleeper.arena = stopped.arena;
+	children[0] = begin_napping(&stopped);
+	for (;;) {
+		kill(children[0], SIGSTOP);
+		assert_int_equal(waitpid(children[0], &status, WUNTRACED),
+				 children[0]);
+		assert_true(WIFSTOPPED(status));
+		if (says(stopped.arena->naps, stopped.page->self))
+			break;
+		kill(children[0], SIGCONT);
+	}
+	children[1] = begin_napping(&sleeper);
+	let_sleep(&sleeper);
+	submitted(awake[0], 1);
+	assert_false(says(sleeper.arena->idle, sleeper.page->self));
+	wait_ok(children[1]);
+	advance(&stopped.page->enough);
+	submitted(awake[0], 2);
+	kill(children[0], SIGCONT);
+	for (i = 0; i < 2; i++) {
+		assert_rc(fr_collect(awake[0], FR_FOREVER, &r), 0);
+		fr_result_release(awake[0], &r);
+	}
+	wait_ok(children[0]);
+	close_crowd(stopped.arena, awake, count);
 }
 
 static int collect_lazily(void *ctx)
@@ -1744,6 +1822,7 @@ int main(void)
 		TEST(collecting_with_nothing_outstanding_says_so),
 		TEST(waiting_for_a_result_or_a_task_ends_with_its_time),
 		TEST(a_worker_that_has_napped_in_vain_is_woken),
+		TEST(a_worker_stopped_in_its_nap_keeps_no_other_asleep),
 		TEST(who_takes_the_last_task_tells_a_lazy_collector),
 		TEST(a_worker_has_one_task_in_hand),
 		TEST(completing_without_a_task_is_refused),

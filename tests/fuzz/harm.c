@@ -78,7 +78,7 @@ static const struct {
 	[SLOTS] = {"slots", 18},
 	[NAMES] = {"names", 6},
 	[TYPES] = {"types", 4},
-	[BITS] = {"idle and awake", 4},
+	[BITS] = {"idle, naps, awake", 4},
 	[DONE_BITS] = {"done", 5},
 	[TASK_CTL] = {"task ring ctl", 6},
 	[TASK_WORDS] = {"task ring", 10},
@@ -328,7 +328,9 @@ static struct place place_in(const struct harm *h, struct dice *d,
 		return somewhere(d, offset_of(h, a->types),
 				 a->geo.types * sizeof(*a->types));
 	case BITS:
-		at = offset_of(h, one_in(d, 2) ? a->idle : a->awake);
+		at = offset_of(h, one_in(d, 3)   ? a->idle
+				  : one_in(d, 2) ? a->naps
+						 : a->awake);
 		return word_at(at, 8, PLAIN64);
 	case DONE_BITS:
 		at = offset_of(h, fr__done(a, some_slot(h, d)));
