@@ -20,7 +20,7 @@
 static const char *const not_of_case[] = {
 	"format", "peer",   "versus", "metric",	  "unit",    "median",
 	"min",	  "max",    "rounds", "kills",	  "outcome", "pinned",
-	"cpu",	  "kernel", "commit", "governor",
+	"cpu",	  "kernel", "commit", "governor", "repeated", "fell_to",
 };
 
 static bool says_nothing(const json_t *value)

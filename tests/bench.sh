@@ -231,6 +231,15 @@ it_tells_who_is_ahead_and_what_went_wrong()
 		[ "$(grep -c '^<tr><td' bad)" = 2 ]
 }
 
+# That a case was measured twice, or a peer fell in it, makes it no other case.
+a_case_is_the_same_however_it_went()
+{
+	sed '$!s/"rounds":/"repeated":true,"fell_to":7,&/' same.json >twice.json &&
+		"$bench" --from twice.json --report twice &&
+		sed -n '/id="summary"/,/id="ahead"/p' twice/index.html >again &&
+		diff summary again
+}
+
 what_is_from_outside_is_only_text()
 {
 	grep 'C&lt;P&gt;U' page/index.html && ! grep '<b>\|C<P>U' page/index.html
@@ -269,6 +278,7 @@ verdict what_is_no_run_is_status_1
 if command -v gnuplot >/dev/null; then
 	verdict a_page_is_made_of_a_run
 	verdict it_tells_who_is_ahead_and_what_went_wrong
+	verdict a_case_is_the_same_however_it_went
 	verdict what_is_from_outside_is_only_text
 	verdict where_it_cannot_be_made_is_told
 else
