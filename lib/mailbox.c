@@ -35,6 +35,9 @@
 
 #include <string.h>
 
+/* So many sends after one that found no room nothing is asked for ahead: the lines there
+ * are those that the receiver is about to read or to free. */
+#define FULL_LATELY 1024
 /* How long a sender that has found no room for a batch lets the receiver get ahead. */
 #define GET_AHEAD_NS 400
 /* A batch may be so large in small mailboxes, too (up to a half). */
@@ -193,6 +196,8 @@ static __attribute__((noinline)) int wait_for_room(struct room_wait *w,
 	}
 	if (w->slot == p->slot)
 		return -EDEADLK;
+	/* as [MAILBOX-5] */
+	fr__store_relaxed(&p->full_lately, FULL_LATELY);
 	begin_waiting(w);
 	rc = fr__bell_wait(&p->bell, &wait, wait_ns);
 	end_waiting(w);
@@ -222,6 +227,19 @@ static inline int aim(struct room_wait *w, struct fr_process *p,
 	return 0;
 }
 
+/* A claim that follows others has succeeded. */
+static inline void ask_ahead(const struct room_wait *w)
+{
+	/* as [MAILBOX-5] */
+	uint32_t full = fr__load_relaxed(&w->p->full_lately);
+
+	if (full)
+		/* as [MAILBOX-5] */
+		fr__store_relaxed(&w->p->full_lately, full - 1);
+	else
+		fr__ring_ask_ahead(&w->ring, w->position, w->units);
+}
+
 /* Claim room for n units in the mailbox of `to`; 0 or -errno. */
 static inline int claim(struct room_wait *w, struct fr_process *p,
 			struct fr_addr to, uint32_t units, int64_t wait_ns)
@@ -237,7 +255,7 @@ static inline int claim(struct room_wait *w, struct fr_process *p,
 	if (rc == 0)
 		rc = wait_for_room(w, wait_ns);
 	else if (rc > 0 && !alone)
-		fr__ring_ask_ahead(&w->ring, w->position, units);
+		ask_ahead(w);
 	return rc < 0 ? rc : 0;
 }
 
@@ -404,7 +422,7 @@ static inline int claim_all(struct room_wait *w, struct fr_process *p,
 		rc = try_claim(w);
 	}
 	if (rc > 0)
-		fr__ring_ask_ahead(&w->ring, w->position, units);
+		ask_ahead(w);
 	return rc;
 }
 
