@@ -233,7 +233,8 @@ void fr__call_refuse(struct fr_process *p, uint64_t call);
 
 /* ---- task.c ---- */
 
-/* How a worker naps: a task that is left to others waits so long for it at most. */
+/* How often a worker naps, and for how long it does, or a collector: what is left to
+ * others, or comes meanwhile, waits so long for it at most. */
 #define FR__NAP_TIMES 8
 #define FR__NAP_NS INT64_C(500000)
 

@@ -54,9 +54,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So much later, where they would take a CPU from a worker, results are told. */
-#define RESULTS_LATE_NS INT64_C(500000)
-
 /* ---- idle workers ---- */
 
 static int first_of(const struct fr_arena *a, const struct fr__a64 *words)
@@ -410,7 +407,7 @@ wait_for_result(struct fr_process *p, int64_t wait_ns, bool lazy,
 		.ready = result_ready,
 		.arm = lazy ? lazy_arm : NULL,
 		.ctx = p,
-		.nap = {1, FR__MARK_CELLS, RESULTS_LATE_NS},
+		.nap = {1, FR__MARK_CELLS, FR__NAP_NS},
 	};
 
 	if (wait_ns == 0)

@@ -17,7 +17,7 @@ struct fr_process;
 /* How a process waits, whatever it waits for. */
 enum fr_wait_mode {
 	/* Spin for a moment if that has helped lately, then sleep. While as
-	 * many processes of the arena are awake as there are CPUs, nobody spins,
+	 * many others of the arena are awake as there are CPUs, nobody spins,
 	 * and tasks and results may be noticed up to 0.5 ms late: so their
 	 * wake-ups cost those that are at work less. */
 	FR_WAIT_ADAPTIVE,
