@@ -35,11 +35,8 @@
 
 #include <string.h>
 
-/* So many sends after one that found no room nothing is asked for ahead: the lines there
- * are those that the receiver is about to read or to free. */
-#define FULL_LATELY 1024
-/* How long a sender that has found no room for a batch lets the receiver get ahead. */
-#define GET_AHEAD_NS 400
+/* How long a sender that has found no room lets the receiver get ahead. */
+#define GET_AHEAD_NS 5000
 /* A batch may be so large in small mailboxes, too (up to a half). */
 #define BATCH_UNITS_MIN 32
 
@@ -174,6 +171,15 @@ static void end_waiting(struct room_wait *w)
 		pass_on(w, true);
 }
 
+/* There was no room, and we may wait for it. Who takes each unit as soon as it is free
+ * takes its line from the receiver that is about to free the next: both are the faster
+ * the longer they keep apart. As try_claim(). */
+static int let_it_get_ahead(struct room_wait *w)
+{
+	fr__bell_pause(GET_AHEAD_NS);
+	return try_claim(w);
+}
+
 /* There is no room just now. */
 static __attribute__((noinline)) int wait_for_room(struct room_wait *w,
 						   int64_t wait_ns)
@@ -196,8 +202,11 @@ static __attribute__((noinline)) int wait_for_room(struct room_wait *w,
 	}
 	if (w->slot == p->slot)
 		return -EDEADLK;
-	/* as [MAILBOX-5] */
-	fr__store_relaxed(&p->full_lately, FULL_LATELY);
+	if (wait_ns < 0 || wait_ns > GET_AHEAD_NS) {
+		rc = let_it_get_ahead(w);
+		if (rc != 0)
+			return rc;
+	}
 	begin_waiting(w);
 	rc = fr__bell_wait(&p->bell, &wait, wait_ns);
 	end_waiting(w);
@@ -219,25 +228,12 @@ static inline int aim(struct room_wait *w, struct fr_process *p,
 	fr__arena_ring(p->arena, fr__addr_slot(to), &w->ring);
 	/* [MAILBOX-5] relaxed: a hint. A send that is not the first since we
 	 * waited for mail will hardly be the last; see also
-	 * let_them_get_ahead(). */
+	 * let_them_get_ahead() in receive.c. */
 	*alone = fr__load_relaxed(&p->only_receives);
 	if (*alone)
 		/* as [MAILBOX-5] */
 		fr__store_relaxed(&p->only_receives, 0);
 	return 0;
-}
-
-/* A claim that follows others has succeeded. */
-static inline void ask_ahead(const struct room_wait *w)
-{
-	/* as [MAILBOX-5] */
-	uint32_t full = fr__load_relaxed(&w->p->full_lately);
-
-	if (full)
-		/* as [MAILBOX-5] */
-		fr__store_relaxed(&w->p->full_lately, full - 1);
-	else
-		fr__ring_ask_ahead(&w->ring, w->position, w->units);
 }
 
 /* Claim room for n units in the mailbox of `to`; 0 or -errno. */
@@ -255,7 +251,7 @@ static inline int claim(struct room_wait *w, struct fr_process *p,
 	if (rc == 0)
 		rc = wait_for_room(w, wait_ns);
 	else if (rc > 0 && !alone)
-		ask_ahead(w);
+		fr__ring_ask_ahead(&w->ring, w->position, w->units);
 	return rc < 0 ? rc : 0;
 }
 
@@ -415,14 +411,10 @@ static inline int claim_all(struct room_wait *w, struct fr_process *p,
 	if (units > fr__ring_lap_left(&w->ring))
 		return 0;
 	rc = try_claim(w);
-	if (rc == 0 && may_wait) {
-		/* Who takes each unit as soon as it is free takes its line from
-		 * the receiver that is about to free the next. */
-		fr__bell_pause(GET_AHEAD_NS);
-		rc = try_claim(w);
-	}
+	if (rc == 0 && may_wait)
+		rc = let_it_get_ahead(w);
 	if (rc > 0)
-		ask_ahead(w);
+		fr__ring_ask_ahead(&w->ring, w->position, w->units);
 	return rc;
 }
 

@@ -26,11 +26,11 @@ struct fr_process {
 	struct fr__ring mailbox;
 	struct fr__reader reader;
 	unsigned empty_looks; /* since units were freed */
+	unsigned came_ns; /* what has come since we last waited, as time */
 	unsigned next_waiter; /* for room: where to look for one first */
 	struct fr__a32 room_threads; /* that wait for room just now */
 	struct fr__a32 owes_look; /* units were freed since the last look */
 	struct fr__a32 only_receives; /* has not sent since it last waited */
-	struct fr__a32 full_lately; /* sends until that is long ago */
 	/* The record that was found and is not given out yet, not all of it. */
 	struct fr__found {
 		bool any;

@@ -22,8 +22,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long a receiver that has found nothing lets the senders get ahead. */
-#define GET_AHEAD_NS 400
+/* How long a receiver that has found nothing lets the senders get ahead: as long as what
+ * has come since it last did would take at this rate, within these limits; but not for
+ * long if it is to poll. */
+#define MESSAGE_NS 100
+#define UNIT_NS	   25
+#define AHEAD_MIN_NS  100
+#define AHEAD_MAX_NS  2000
+#define AHEAD_POLL_NS 400
 /* Bytes: of longer parts nothing is asked for; so far ahead of shorter ones. */
 #define ASK_MAX 2048
 #define ASK_AHEAD 1024
@@ -99,6 +105,7 @@ static bool is_ours(struct fr_process *p, const struct fr__record *rec)
 	f->type = type;
 	f->parts = type & FR__PARTS ? type & ~FR__PARTS : 0;
 	f->at = 0;
+	p->came_ns += MESSAGE_NS + UNIT_NS * f->units;
 	if (f->parts) {
 		*held_at(p, f->position) =
 			(struct fr__held){f->position, f->parts};
@@ -249,16 +256,24 @@ static inline int give(struct fr_process *p, struct fr_message *messages,
 
 /* Nothing there, and we only receive: do not look again at once. The line that we
  * would look at is the one that a sender is about to write, and each look takes
- * it away; a moment later several messages are there. Not for who answers what
- * it gets: there the next message comes when we have sent. */
+ * it away; a moment later several messages are there. If more came than the last
+ * pause was long, the next is longer: senders in full swing are left alone for 2 us,
+ * a message that comes by itself is seen at once. Not for who answers what it gets:
+ * there the next message comes when we have sent. */
 static void let_them_get_ahead(struct fr_process *p)
 {
+	unsigned most = p->bell.mode == FR_WAIT_POLL ? AHEAD_POLL_NS
+						     : AHEAD_MAX_NS;
+	unsigned ns = p->came_ns;
+
+	p->came_ns = 0;
 	/* as [MAILBOX-5] */
-	if (fr__load_relaxed(&p->only_receives))
-		fr__bell_pause(GET_AHEAD_NS);
-	else
+	if (!fr__load_relaxed(&p->only_receives))
 		/* as [MAILBOX-5] */
 		fr__store_relaxed(&p->only_receives, 1);
+	else
+		fr__bell_pause(ns < AHEAD_MIN_NS ? AHEAD_MIN_NS
+						 : ns > most ? most : ns);
 }
 
 /* There is no mail just now. */
