@@ -187,19 +187,21 @@ static bool interrupted(struct fr__bell *b)
 }
 
 /* Look if no thread of the process has for so long. How long until the next look is
- * due, in ns. */
+ * due, in ns: within a slice, and mostly when the clock has counted a full one, so that
+ * all who sleep wake at the same time and a machine with nothing to do wakes once. */
 static int64_t look_round(struct fr__bell *b, int64_t now, int64_t every)
 {
 	/* [BELL-10] relaxed: when we looked last, roughly. */
 	int64_t since = now - (int64_t)fr__load_relaxed(&b->looked);
+	int64_t full = FR__SLICE_NS - now % FR__SLICE_NS;
 
 	if (since < every)
-		return FR__SLICE_NS - since;
+		return FR__SLICE_NS - since < full ? FR__SLICE_NS - since : full;
 	/* as [BELL-10] */
 	fr__store_relaxed(&b->looked, (uint64_t)now);
 	if (b->look)
 		b->look(b->ctx, 0, true);
-	return FR__SLICE_NS;
+	return full;
 }
 
 void fr__bell_doubt(struct fr__bell *b, unsigned depends)

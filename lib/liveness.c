@@ -79,12 +79,14 @@ static bool held_by(const struct fr_arena *a, unsigned slot, pid_t who)
 		.l_len = 1,
 	};
 
-	if (fcntl(a->fd, F_GETLK, &lock) == -1 || !fr__file_is_ours(a, a->fd))
+	if (fcntl(a->fd, F_GETLK, &lock) == -1)
 		return true;
-	if (lock.l_type == F_UNLCK)
-		return false;
+	if (lock.l_type != F_UNLCK && (lock.l_pid <= 0 || lock.l_pid == who))
+		return true;
+	if (!fr__file_is_ours(a, a->fd)) /* it was asked of another file */
+		return true;
 	/* as [LIVENESS-1] */
-	return lock.l_pid <= 0 || lock.l_pid == who ||
+	return lock.l_type != F_UNLCK &&
 	       fr__load_relaxed(&a->slots[slot].space) != pid_namespace();
 }
 
