@@ -71,9 +71,14 @@ static void watch_forks(void)
 static int map(struct fr_arena *a)
 {
 	struct fr__layout l = fr__layout_of(&a->geo);
-	unsigned char *base = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE,
-				   MAP_SHARED, a->fd, 0);
+	unsigned char *base, *at;
+	unsigned i;
 
+	a->rings = calloc(a->geo.slots, sizeof(*a->rings));
+	if (!a->rings)
+		return -ENOMEM;
+	base = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd,
+		    0);
 	if (base == MAP_FAILED)
 		return -errno;
 	a->base = base;
@@ -92,8 +97,11 @@ static int map(struct fr_arena *a)
 	a->events = (void *)(base + l.events);
 	a->cells = base + l.cells;
 	a->cell_bytes = l.cell_bytes;
-	a->mailboxes = base + l.mailboxes;
-	a->mailbox_stride = l.mailbox_stride;
+	for (i = 0, at = base + l.mailboxes; i < a->geo.slots;
+	     i++, at += l.mailbox_stride)
+		fr__ring_map(&a->rings[i], (void *)at,
+			     at + sizeof(struct fr__ring_ctl),
+			     a->geo.mailbox_units, a->secret);
 	return 0;
 }
 
@@ -101,13 +109,10 @@ static int map(struct fr_arena *a)
 static void fill(struct fr_arena *a, uint64_t start)
 {
 	struct fr__header *h = a->header;
-	struct fr__ring ring;
 	unsigned i;
 
-	for (i = 0; i < a->geo.slots; i++) {
-		fr__arena_ring(a, i, &ring);
-		fr__ring_init(&ring, start);
-	}
+	for (i = 0; i < a->geo.slots; i++)
+		fr__ring_init(fr__arena_ring(a, i), start);
 	fr__taskring_init(&a->tasks, start);
 	fr__header_init(h, &a->geo, a->secret, start);
 }
@@ -122,6 +127,7 @@ static void discard(struct fr_arena *a)
 	if (a->guard >= 0 && fr__file_is_ours(a, a->guard))
 		close(a->guard);
 	pthread_mutex_destroy(&a->join_mutex);
+	free(a->rings);
 	free(a);
 }
 
@@ -555,15 +561,13 @@ int fr_arena_fd(const struct fr_arena *a)
 
 void fr_arena_info(const struct fr_arena *a, struct fr_arena_info *ret)
 {
-	struct fr__ring ring;
 	unsigned i;
 
-	fr__arena_ring(a, 0, &ring);
 	*ret = (struct fr_arena_info){
 		.bytes = a->bytes,
 		.slots = a->geo.slots,
 		.mailbox_bytes = (size_t)a->geo.mailbox_units * FR__UNIT,
-		.message_max = fr__ring_body_max(&ring),
+		.message_max = fr__ring_body_max(fr__arena_ring(a, 0)),
 		.cells = a->geo.cells,
 		.main_cells = a->geo.main_cells,
 		.arg_max = a->geo.arg_max,

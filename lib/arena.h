@@ -79,8 +79,7 @@ struct fr_arena {
 	struct fr__taskring tasks;
 	struct fr__event *events;
 	unsigned char *cells;
-	unsigned char *mailboxes;
-	size_t mailbox_stride;
+	struct fr__ring *rings; /* each slot's mailbox */
 	/* This process's own. */
 	pthread_mutex_t join_mutex; /* of slots' locks, and notes of them */
 	uint64_t own[FR__SLOTS_MAX / 64]; /* slots locked by this process */
@@ -100,13 +99,10 @@ struct fr_arena {
 bool fr__arena_removed(const struct fr_arena *a);
 
 /* Slot i's mailbox. */
-static inline void fr__arena_ring(const struct fr_arena *a, unsigned i,
-				  struct fr__ring *ret)
+static inline const struct fr__ring *fr__arena_ring(const struct fr_arena *a,
+						    unsigned i)
 {
-	unsigned char *at = a->mailboxes + i * a->mailbox_stride;
-
-	fr__ring_map(ret, (void *)at, at + sizeof(struct fr__ring_ctl),
-		     a->geo.mailbox_units, a->secret);
+	return &a->rings[i];
 }
 
 /* A slot's cells: how many, the first; all; and back from a cell to its slot.

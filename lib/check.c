@@ -597,19 +597,17 @@ static void check_claims(struct look *l, unsigned i, const struct fr__ring *r)
 
 static void check_mailbox(struct look *l, unsigned i)
 {
-	struct fr__ring ring;
-	const char *wrong;
+	const struct fr__ring *ring = fr__arena_ring(l->a, i);
+	const char *wrong = fr__ring_check(ring);
 
-	fr__arena_ring(l->a, i, &ring);
-	wrong = fr__ring_check(&ring);
 	if (wrong && (l->dead[i] ||
 		      fr__slot_state(l->states[i]) != FR__SLOT_JOINED))
-		wrong = check_mended(&ring, wrong);
+		wrong = check_mended(ring, wrong);
 	if (wrong)
 		fault(l, "mailbox of slot %u: %s (head %llu, tail %llu)", i,
-		      wrong, (unsigned long long)look(&ring.ctl->head),
-		      (unsigned long long)look(&ring.ctl->tail));
-	check_claims(l, i, &ring);
+		      wrong, (unsigned long long)look(&ring->ctl->head),
+		      (unsigned long long)look(&ring->ctl->tail));
+	check_claims(l, i, ring);
 }
 
 /* ---- looks ---- */

@@ -47,7 +47,7 @@ struct room_wait {
 	struct fr__slot *slot;
 	uint32_t generation;
 	uint32_t units;
-	struct fr__ring ring;
+	const struct fr__ring *ring;
 	uint64_t position;
 	bool armed;
 };
@@ -60,22 +60,21 @@ static int try_claim(void *ctx)
 	/* as [PROCESS-1] */
 	if (!fr__slot_is(fr__load_acquire(&w->slot->state), w->generation))
 		return -ESRCH;
-	rc = fr__ring_claim(&w->ring, w->p->index, w->units, &w->position);
+	rc = fr__ring_claim(w->ring, w->p->index, w->units, &w->position);
 	return rc == -EAGAIN ? 0 : rc < 0 ? rc : 1;
 }
 
 int fr__room_wake_one(const struct fr_arena *a, unsigned mailbox, unsigned from,
 		    unsigned count)
 {
-	struct fr__ring ring;
+	const struct fr__ring *ring = fr__arena_ring(a, mailbox);
 	int woken = -1;
 	unsigned i;
 
-	fr__arena_ring(a, mailbox, &ring);
 	/* [MAILBOX-2] seq_cst: units FREE -> the flag; flag -> the marks of
 	 * those who set it. Pairs with [MAILBOX-1]. Without it: a sender
 	 * sleeps beside a free mailbox until its slice ends. */
-	if (!fr__load_sc(&ring.ctl->room) || !fr__swap_sc(&ring.ctl->room, 0))
+	if (!fr__load_sc(&ring->ctl->room) || !fr__swap_sc(&ring->ctl->room, 0))
 		return -1;
 	for (i = 0; i < a->geo.slots; i++) {
 		unsigned slot = (from + i) % a->geo.slots;
@@ -91,7 +90,7 @@ int fr__room_wake_one(const struct fr_arena *a, unsigned mailbox, unsigned from,
 			continue;
 		if (woken >= 0 || i >= count) {
 			/* as [MAILBOX-1] */
-			fr__store_sc(&ring.ctl->room, 1);
+			fr__store_sc(&ring->ctl->room, 1);
 			break;
 		}
 		/* as [MAILBOX-4]: it may wait elsewhere by now, and does so
@@ -111,8 +110,8 @@ static void pass_on(const struct room_wait *w, bool all)
 {
 	unsigned slots = w->p->arena->geo.slots, from = w->p->index + 1;
 
-	if (fr__ring_free_units(&w->ring) >
-	    (all ? w->ring.mask / FR__ROOM_PARTS : 0))
+	if (fr__ring_free_units(w->ring) >
+	    (all ? w->ring->mask / FR__ROOM_PARTS : 0))
 		fr__room_wake_one(w->p->arena, (unsigned)(w->slot - w->p->arena->slots),
 			 from, all ? slots : slots - from);
 }
@@ -126,7 +125,7 @@ static void arm_room(void *ctx, enum fr__arm how)
 	/* [MAILBOX-1] seq_cst: our ROOM mark -> the flag -> the last look.
 	 * Pairs with [MAILBOX-2]. Without it: the consumer finds the flag and
 	 * not the mark, or neither. */
-	fr__store_sc(&w->ring.ctl->room, 1);
+	fr__store_sc(&w->ring->ctl->room, 1);
 	if (w->armed) /* woken, and it did not fit */
 		pass_on(w, false);
 	w->armed = true;
@@ -225,7 +224,7 @@ static inline int aim(struct room_wait *w, struct fr_process *p,
 	w->generation = fr__addr_generation(to);
 	w->units = units;
 	w->armed = false;
-	fr__arena_ring(p->arena, fr__addr_slot(to), &w->ring);
+	w->ring = fr__arena_ring(p->arena, fr__addr_slot(to));
 	/* [MAILBOX-5] relaxed: a hint. A send that is not the first since we
 	 * waited for mail will hardly be the last; see also
 	 * let_them_get_ahead() in receive.c. */
@@ -246,12 +245,12 @@ static inline int claim(struct room_wait *w, struct fr_process *p,
 	if (rc < 0)
 		return rc;
 	if (alone && units > 1)
-		fr__ring_ask_now(&w->ring, units);
+		fr__ring_ask_now(w->ring, units);
 	rc = try_claim(w);
 	if (rc == 0)
 		rc = wait_for_room(w, wait_ns);
 	else if (rc > 0 && !alone)
-		fr__ring_ask_ahead(&w->ring, w->position, w->units);
+		fr__ring_ask_ahead(w->ring, w->position, w->units);
 	return rc < 0 ? rc : 0;
 }
 
@@ -266,7 +265,7 @@ static inline int check_message(const struct fr_process *p, struct fr_type type,
 static inline struct fr__record *write_head(const struct room_wait *w, uint64_t at,
 				     struct fr_type type, size_t len)
 {
-	struct fr__record *rec = fr__ring_at(&w->ring, at);
+	struct fr__record *rec = fr__ring_at(w->ring, at);
 
 	rec->len = (uint32_t)len;
 	rec->type = type.id;
@@ -288,7 +287,7 @@ int fr_send(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	if (rc < 0)
 		return rc;
 	fr__ring_copy_in(write_head(&w, w.position, type, len), 0, body, len);
-	fr__ring_publish_last(&w.ring, p->index, w.position, w.units);
+	fr__ring_publish_last(w.ring, p->index, w.position, w.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return 0;
 }
@@ -313,7 +312,7 @@ int fr__send_call(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	rec = write_head(&w, w.position, type, all);
 	fr__ring_copy_in(rec, 0, &call, sizeof(call));
 	fr__ring_copy_in(rec, sizeof(call), body, len);
-	fr__ring_publish_last(&w.ring, p->index, w.position, w.units);
+	fr__ring_publish_last(w.ring, p->index, w.position, w.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return 0;
 }
@@ -408,13 +407,13 @@ static inline int claim_all(struct room_wait *w, struct fr_process *p,
 	if (rc < 0)
 		return rc;
 	/* What the lap has left would become a pad. */
-	if (units > fr__ring_lap_left(&w->ring))
+	if (units > fr__ring_lap_left(w->ring))
 		return 0;
 	rc = try_claim(w);
 	if (rc == 0 && may_wait)
 		rc = let_it_get_ahead(w);
 	if (rc > 0)
-		fr__ring_ask_ahead(&w->ring, w->position, w->units);
+		fr__ring_ask_ahead(w->ring, w->position, w->units);
 	return rc;
 }
 
@@ -425,17 +424,16 @@ claim_some(struct room_wait *w, struct fr_process *p, struct fr_addr to,
 	   const struct fr_part *parts, unsigned count, unsigned *fit,
 	   size_t *bytes)
 {
-	struct fr__ring ring;
+	const struct fr__ring *ring = fr__arena_ring(p->arena, fr__addr_slot(to));
 	uint32_t most, room;
 	int rc;
 
-	fr__arena_ring(p->arena, fr__addr_slot(to), &ring);
-	most = fr__ring_room(&ring, 1) ? batch_units(&ring) : 0;
+	most = fr__ring_room(ring, 1) ? batch_units(ring) : 0;
 	for (; most > 0; most--) {
 		*fit = fits(p, parts, count, most, bytes);
 		if (*fit == 1)
 			break;
-		room = fr__ring_room(&ring, fr__ring_units(*bytes));
+		room = fr__ring_room(ring, fr__ring_units(*bytes));
 		if (room >= fr__ring_units(*bytes)) {
 			rc = claim(w, p, to, fr__ring_units(*bytes), 0);
 			if (rc != -EAGAIN)
@@ -475,7 +473,7 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 	rec = write_head(&w, w.position, (struct fr_type){FR__PARTS | fit},
 			 bytes);
 	write_parts(rec, parts, fit);
-	fr__ring_publish_last(&w.ring, p->index, w.position, w.units);
+	fr__ring_publish_last(w.ring, p->index, w.position, w.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return (int)fit;
 }
@@ -492,8 +490,8 @@ int fr_claim(struct fr_process *p, struct fr_addr to, struct fr_type type,
 		rc = claim(&w, p, to, fr__ring_units(len), wait_ns);
 	if (rc < 0)
 		return rc;
-	fr__ring_advance(&w.ring, w.position, w.units);
-	fr__ring_clear_tags(&w.ring, w.position, w.units);
+	fr__ring_advance(w.ring, w.position, w.units);
+	fr__ring_clear_tags(w.ring, w.position, w.units);
 	ret->body = write_head(&w, w.position, type, len)->body;
 	ret->len = len;
 	ret->priv[0] = w.position;
@@ -501,35 +499,21 @@ int fr_claim(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	return 0;
 }
 
-/* Both ends of a claim: the ring it is in. */
-static uint32_t claimed(struct fr_process *p, const struct fr_claim *c,
-			struct fr__ring *ring)
-{
-	fr__arena_ring(p->arena, (unsigned)c->priv[1], ring);
-	return fr__ring_units(c->len);
-}
-
 void fr_commit(struct fr_process *p, struct fr_claim *c)
 {
-	struct fr__ring ring;
-	uint32_t units;
-
 	if (fr__own(p) < 0)
 		return;
-	units = claimed(p, c, &ring);
-	fr__ring_publish(&ring, p->index, c->priv[0], units);
+	fr__ring_publish(fr__arena_ring(p->arena, (unsigned)c->priv[1]),
+			 p->index, c->priv[0], fr__ring_units(c->len));
 	fr__bell_ring(&p->arena->slots[c->priv[1]], FR__MARK_MAIL);
 }
 
 void fr_cancel(struct fr_process *p, struct fr_claim *c)
 {
-	struct fr__ring ring;
-	uint32_t units;
-
 	if (fr__own(p) < 0)
 		return;
-	units = claimed(p, c, &ring);
-	fr__ring_cancel(&ring, p->index, c->priv[0], units);
+	fr__ring_cancel(fr__arena_ring(p->arena, (unsigned)c->priv[1]),
+			p->index, c->priv[0], fr__ring_units(c->len));
 	/* What we sent behind it could not be received before. */
 	fr__fence_sc(); /* as [BELL-2] */
 	fr__bell_ring(&p->arena->slots[c->priv[1]], FR__MARK_MAIL);

@@ -152,12 +152,9 @@ static int take_slot(struct fr_arena *a, struct fr_addr reserved,
 /* Give the slot up: nothing else in it is ours any more. */
 static void free_slot(const struct fr_arena *a, unsigned slot, uint64_t from)
 {
-	struct fr__ring ring;
-
 	/* What was sent and not received. Later mail, from senders that had
 	 * looked before, is dropped by the slot's next holder. */
-	fr__arena_ring(a, slot, &ring);
-	fr__ring_drain(&ring);
+	fr__ring_drain(fr__arena_ring(a, slot));
 	step(&a->slots[slot], from,
 	     fr__slot_word(FR__SLOT_FREE, 0, fr__slot_generation(from)));
 }
@@ -338,7 +335,7 @@ struct fr_arena *fr_process_arena(const struct fr_process *p)
 int fr_reserve(struct fr_process *p, struct fr_addr *ret)
 {
 	struct fr_addr any = {0};
-	struct fr__ring ring;
+	const struct fr__ring *ring;
 	uint32_t g;
 	int slot = fr__own(p);
 
@@ -350,9 +347,9 @@ int fr_reserve(struct fr_process *p, struct fr_addr *ret)
 	if (slot < 0)
 		return slot;
 	/* Nobody knows the address yet: the mailbox is ours to empty. */
-	fr__arena_ring(p->arena, (unsigned)slot, &ring);
-	fr__ring_mend(&ring);
-	fr__ring_drain(&ring);
+	ring = fr__arena_ring(p->arena, (unsigned)slot);
+	fr__ring_mend(ring);
+	fr__ring_drain(ring);
 	clear_slot(&p->arena->slots[slot]); /* of what its last holder did */
 	pthread_mutex_lock(&p->arena->join_mutex);
 	fr__life_unlock(p->arena, (unsigned)slot);
@@ -385,12 +382,10 @@ int fr_unreserve(struct fr_process *p, struct fr_addr reserved)
 
 void fr__bury_claims(const struct fr_arena *a, unsigned of)
 {
-	struct fr__ring ring;
 	unsigned i;
 
 	for (i = 0; i < a->geo.slots; i++) {
-		fr__arena_ring(a, i, &ring);
-		if (fr__ring_bury(&ring, of) == 0)
+		if (fr__ring_bury(fr__arena_ring(a, i), of) == 0)
 			continue;
 		fr__fence_sc(); /* as [BELL-2] */
 		fr__bell_ring(&a->slots[i], FR__MARK_MAIL);

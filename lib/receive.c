@@ -25,17 +25,17 @@
 /* How long a receiver that has found nothing lets the senders get ahead: as long as what
  * has come since it last did would take at this rate, within these limits; but not for
  * long if it is to poll. */
-#define MESSAGE_NS 100
-#define UNIT_NS	   25
+#define MESSAGE_NS    100
+#define UNIT_NS	      25
 #define AHEAD_MIN_NS  100
-#define AHEAD_MAX_NS  2000
+#define AHEAD_MAX_NS  5000
 #define AHEAD_POLL_NS 400
 /* Bytes: of longer parts nothing is asked for; so far ahead of shorter ones. */
 #define ASK_MAX 2048
 #define ASK_AHEAD 1024
 
 /* Units were freed: does anybody wait for them? */
-static void look_for_room_waiters(struct fr_process *p)
+static __attribute__((noinline)) void look_for_room_waiters(struct fr_process *p)
 {
 	int woken;
 
@@ -69,7 +69,7 @@ void fr__mail_before_sleep(struct fr_process *p)
 }
 
 /* Units were freed: look at once if they are many, else before the next sleep. */
-static void owe_look(struct fr_process *p)
+static inline void owe_look(struct fr_process *p)
 {
 	if (p->reader.freed > p->mailbox.mask / FR__ROOM_PARTS)
 		look_for_room_waiters(p);
@@ -80,7 +80,7 @@ static void owe_look(struct fr_process *p)
 
 int fr__mail_init(struct fr_process *p)
 {
-	fr__arena_ring(p->arena, p->index, &p->mailbox);
+	p->mailbox = *fr__arena_ring(p->arena, p->index);
 	p->held = calloc(p->mailbox.mask + 1, sizeof(*p->held));
 	return p->held ? 0 : -ENOMEM;
 }
@@ -92,7 +92,7 @@ static inline struct fr__held *held_at(const struct fr_process *p,
 }
 
 /* A record was found: is it for us? */
-static bool is_ours(struct fr_process *p, const struct fr__record *rec)
+static inline bool is_ours(struct fr_process *p, const struct fr__record *rec)
 {
 	struct fr__found *f = &p->found;
 	uint32_t type = fr__once(rec->type);
@@ -114,8 +114,18 @@ static bool is_ours(struct fr_process *p, const struct fr__record *rec)
 	return true;
 }
 
-/* Find the next record that is for us. */
-int fr__mail_ready(struct fr_process *p)
+static __attribute__((noinline)) int find_nothing(struct fr_process *p)
+{
+	if (p->reader.freed)
+		owe_look(p);
+	/* as [MAILBOX-6]: paid here by who never sleeps */
+	if (fr__load_sc(&p->owes_look) && ++p->empty_looks > 32)
+		look_for_room_waiters(p);
+	return 0;
+}
+
+/* Find the next record that is for us: 1, 0, -EBADMSG. */
+static inline int find(struct fr_process *p)
 {
 	const struct fr__ring *r = &p->mailbox;
 	int rc;
@@ -123,17 +133,8 @@ int fr__mail_ready(struct fr_process *p)
 	while (!p->found.any) {
 		rc = fr__ring_next(r, &p->reader, &p->found.position,
 				   &p->found.owner);
-		if (rc < 0)
-			return rc;
-		if (rc == 0) {
-			if (p->reader.freed)
-				owe_look(p);
-			/* as [MAILBOX-6]: paid here by who never sleeps */
-			if (fr__load_sc(&p->owes_look) &&
-			    ++p->empty_looks > 32)
-				look_for_room_waiters(p);
-			return 0;
-		}
+		if (rc <= 0)
+			return rc < 0 ? rc : find_nothing(p);
 		if (is_ours(p, fr__ring_at(r, p->found.position)))
 			break;
 		rc = fr__ring_release(r, &p->reader, p->found.position);
@@ -141,6 +142,11 @@ int fr__mail_ready(struct fr_process *p)
 			return rc;
 	}
 	return 1;
+}
+
+int fr__mail_ready(struct fr_process *p)
+{
+	return find(p);
 }
 
 static int mail_ready(void *ctx)
@@ -186,7 +192,7 @@ static inline void ask(const unsigned char *body, uint32_t len)
 
 /* The next parts of the batch that was found, as messages. Their number, at most max;
  * -EBADMSG: not even one. */
-static int give_parts(struct fr_process *p, const struct fr__record *rec,
+static __attribute__((noinline)) int give_parts(struct fr_process *p, const struct fr__record *rec,
 		      struct fr_message *messages, unsigned max)
 {
 	struct fr__found *f = &p->found;
@@ -219,7 +225,7 @@ static int give_parts(struct fr_process *p, const struct fr__record *rec,
 	return i > 0 ? (int)i : lose(p);
 }
 
-static void give_whole(struct fr__found *f, const struct fr__record *rec,
+static inline void give_whole(struct fr__found *f, const struct fr__record *rec,
 		       struct fr_message *m)
 {
 	f->any = false;
@@ -257,7 +263,7 @@ static inline int give(struct fr_process *p, struct fr_message *messages,
 /* Nothing there, and we only receive: do not look again at once. The line that we
  * would look at is the one that a sender is about to write, and each look takes
  * it away; a moment later several messages are there. If more came than the last
- * pause was long, the next is longer: senders in full swing are left alone for 2 us,
+ * pause was long, the next is longer: senders in full swing are left alone for 5 us,
  * a message that comes by itself is seen at once. Not for who answers what it gets:
  * there the next message comes when we have sent. */
 static void let_them_get_ahead(struct fr_process *p)
@@ -303,7 +309,7 @@ static inline int receive(struct fr_process *p, int64_t wait_ns,
 	if (rc < 0)
 		return rc;
 	fr__bell_tick(&p->bell, 1);
-	rc = fr__mail_ready(p);
+	rc = find(p);
 	if (rc == 0)
 		rc = wait_for_mail(p, wait_ns);
 	return rc < 0 ? rc : give(p, messages, max);

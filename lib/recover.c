@@ -106,11 +106,10 @@ static bool take_over(struct fr_arena *a, unsigned slot, uint64_t *ours)
 
 static void recover_mailbox(const struct fr_arena *a, unsigned slot)
 {
-	struct fr__ring ring;
+	const struct fr__ring *ring = fr__arena_ring(a, slot);
 
-	fr__arena_ring(a, slot, &ring);
-	fr__ring_mend(&ring);
-	fr__ring_drain(&ring);
+	fr__ring_mend(ring);
+	fr__ring_drain(ring);
 }
 
 static void clear_hints(const struct fr_arena *a, unsigned slot)

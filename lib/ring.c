@@ -55,9 +55,8 @@
 #include <errno.h>
 
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd */
-/* How many units ahead a producer asks for the lines that it will write: of records
- * of one unit, of others. Less is too late, more is lost again by then. */
-#define AHEAD_ONE 4
+/* How many units ahead a producer asks for the lines that it will write. Less is too
+ * late, more is lost again by then. */
 #define AHEAD 8
 /* More lines than these at once are not asked for: a CPU has no more on their way. (Of
  * longer records it finds the next ones itself, and asking is in its way.) */
@@ -210,11 +209,24 @@ void fr__ring_ask_now(const struct fr__ring *r, uint32_t n)
 void fr__ring_ask_ahead(const struct fr__ring *r, uint64_t position, uint32_t n)
 {
 	if (n <= ASK_MAX)
-		ask(r, position + (n == 1 ? AHEAD_ONE : AHEAD), n);
+		ask(r, position + AHEAD, n);
 }
 
-int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
-		   uint64_t *position)
+/* Claim at t, where a unit was seen FREE: need units, as a record or as a pad. */
+static inline bool take(const struct fr__ring *r, uint64_t t, uint64_t free,
+			enum state state, unsigned owner, uint32_t need)
+{
+	/* [RING-6] seq_cst: claim -> nobody else writes these units;
+	 * acquires as [RING-2] does; and before a sleeper's last look
+	 * it hides nothing behind it. Pairs with [RING-9] and [BELL-2].
+	 * Without it: as there. */
+	return fr__cas_sc(&fr__ring_at(r, t)->tag, &free,
+			  tag(r, state, owner, need, t));
+}
+
+static __attribute__((noinline)) int find_room(const struct fr__ring *r,
+					       unsigned owner, uint32_t n,
+					       uint64_t *position)
 {
 	unsigned lost = 0;
 
@@ -240,13 +252,7 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 				return -EAGAIN;
 			continue;
 		}
-		/* [RING-6] seq_cst: claim -> nobody else writes these units;
-		 * acquires as [RING-2] does; and before a sleeper's last look
-		 * it hides nothing behind it. Pairs with [RING-9] and [BELL-2].
-		 * Without it: as there. */
-		if (!fr__cas_sc(&fr__ring_at(r, t)->tag, &free,
-				     tag(r, need == n ? CLAIMED : DEAD, owner,
-					 need, t)))
+		if (!take(r, t, free, need == n ? CLAIMED : DEAD, owner, need))
 			continue;
 		if (need == n) {
 			*position = t;
@@ -255,6 +261,21 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 		fr__ring_advance(r, t, need);
 	}
 	return -EBADMSG;
+}
+
+int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
+		   uint64_t *position)
+{
+	/* as [RING-4] */
+	uint64_t t = fr__load_acquire(&r->ctl->tail);
+	uint64_t free = free_tag(r, lap_of(r, t));
+
+	/* Mostly tail is right, and there is room. */
+	if (look(r, t) != free || n > room_at(r, t) ||
+	    !all_free(r, t, n, free) || !take(r, t, free, CLAIMED, owner, n))
+		return find_room(r, owner, n, position);
+	*position = t;
+	return 0;
 }
 
 /* The free units from a position on, up to `most`. */
@@ -429,6 +450,7 @@ void fr__reader_init(struct fr__reader *rd, const struct fr__ring *r)
 	/* [RING-14] relaxed: the consumer is the only one that writes head; a
 	 * new one came after the old by the slot's state. */
 	p = rd->head = rd->next = fr__load_relaxed(&r->ctl->head);
+	rd->found = p - 1; /* no record's */
 	/* What the last consumer held is done with. */
 	for (end = p + r->mask + 1; before(p, end);) {
 		uint64_t plain = peek(r, p) ^ r->secret;
@@ -537,8 +559,10 @@ static bool is_blocked(const struct fr__ring *r, const struct fr__reader *rd,
 	return false;
 }
 
-int fr__ring_next(const struct fr__ring *r, struct fr__reader *rd,
-		  uint64_t *position, unsigned *owner)
+static __attribute__((noinline)) int find_next(const struct fr__ring *r,
+					       struct fr__reader *rd,
+					       uint64_t *position,
+					       unsigned *owner)
 {
 	if (rd->blocked)
 		go_back(r, rd);
@@ -551,16 +575,10 @@ int fr__ring_next(const struct fr__ring *r, struct fr__reader *rd,
 			return 0;
 		if (!is_record(r, plain, p))
 			return -EBADMSG;
-		if (state_of(plain) == READY && !rd->blocked) {
-			*position = p;
-			*owner = who;
-			rd->units = units_of(plain);
-			rd->next = p + rd->units;
-			return 1;
-		}
 		if (state_of(plain) == READY && !is_blocked(r, rd, who)) {
-			mark(r, p, plain, HELD);
-			*position = p;
+			if (rd->blocked)
+				mark(r, p, plain, HELD);
+			*position = rd->found = p;
 			*owner = who;
 			rd->units = units_of(plain);
 			rd->next = p + rd->units;
@@ -583,23 +601,35 @@ int fr__ring_next(const struct fr__ring *r, struct fr__reader *rd,
 	return rd->next - rd->head <= r->mask + 1 ? 0 : -EBADMSG;
 }
 
+int fr__ring_next(const struct fr__ring *r, struct fr__reader *rd,
+		  uint64_t *position, unsigned *owner)
+{
+	uint64_t p = rd->next, plain = peek(r, p) ^ r->secret;
+
+	/* Mostly it is there, and no claim is open before it. */
+	if (rd->blocked || state_of(plain) != READY || p - rd->head > r->mask ||
+	    !is_record(r, plain, p))
+		return find_next(r, rd, position, owner);
+	*position = rd->found = p;
+	*owner = owner_of(plain);
+	rd->units = units_of(plain);
+	rd->next = p + rd->units;
+	return 1;
+}
+
 int fr__ring_release(const struct fr__ring *r, struct fr__reader *rd,
 		     uint64_t position)
 {
-	/* as [RING-14]: the consumer's own tag */
-	uint64_t plain = fr__load_relaxed(&fr__ring_at(r, position)->tag) ^
-			 r->secret;
-	uint32_t n = units_of(plain);
-
-	/* Mostly it is the oldest and the latest in one. */
-	if (position != rd->head || position + n != rd->next || rd->blocked ||
-	    state_of(plain) != READY || !is_record(r, plain, position))
+	/* Mostly it is the oldest, and the one that was found last, and nothing was
+	 * passed behind it. */
+	if (position != rd->head || position != rd->found ||
+	    position + rd->units != rd->next || rd->blocked)
 		return fr__ring_release_run(r, rd, &position, 1);
 	/* as [RING-8] */
 	fr__store_release(&r->ctl->head, rd->next);
-	rd->freed += n;
+	rd->freed += rd->units;
 	rd->head = rd->next;
-	free_units(r, position, n);
+	free_units(r, position, rd->units);
 	return 0;
 }
 

@@ -27,7 +27,8 @@ struct fr__ring {
 struct fr__reader {
 	uint64_t head; /* oldest record not yet released */
 	uint64_t next; /* where to look for the next record */
-	uint32_t units; /* of the record that was found last */
+	uint64_t found; /* the record that was found last */
+	uint32_t units; /* of that one */
 	uint32_t freed; /* units since waiting producers were looked for */
 	/* Open claims that next has passed, oldest of each owner. */
 	unsigned blocked;
@@ -102,10 +103,20 @@ void fr__ring_copy_for_tsan(struct fr__record *rec, size_t at,
 static inline void fr__ring_copy_in(struct fr__record *rec, size_t at,
 				    const void *bytes, size_t len)
 {
-	if (FR__TSAN)
+	unsigned char *to = rec->body + at;
+	const unsigned char *from = bytes;
+
+	if (FR__TSAN) {
 		fr__ring_copy_for_tsan(rec, at, bytes, len);
-	else if (len > 0) /* bytes may be NULL then */
-		memcpy(rec->body + at, bytes, len);
+	} else if (len - 32 <= 32) { /* short ones are not worth a call: by */
+		memcpy(to, from, 32); /* their first and their last bytes */
+		memcpy(to + len - 32, from + len - 32, 32);
+	} else if (len - 8 <= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + len - 8, from + len - 8, 8);
+	} else if (len > 0) { /* bytes may be NULL then */
+		memcpy(to, from, len);
+	}
 }
 
 /*

@@ -1098,7 +1098,7 @@ static void a_done_bit_of_no_cell_is_told(void **state)
 
 static void a_damaged_mailbox_is_told(void **state)
 {
-	struct fr__ring ring;
+	const struct fr__ring *ring;
 	struct fr_arena *a;
 	struct room r;
 
@@ -1106,14 +1106,14 @@ static void a_damaged_mailbox_is_told(void **state)
 	open_room(&r);
 	a = r.arena;
 	assert_rc(fr_send(r.one, fr_self(r.two), FR_TYPE_EXIT, "x", 1, 0), 0);
-	fr__arena_ring(a, 1, &ring);
-	damaged(a, &fr__ring_at(&ring, 0)->tag, 0,
+	ring = fr__arena_ring(a, 1);
+	damaged(a, &fr__ring_at(ring, 0)->tag, 0,
 		"mailbox of slot 1: a tag that is neither a record nor free "
 		"(head 0, tail 1)");
-	damaged(a, &fr__ring_at(&ring, 9)->tag, 0,
+	damaged(a, &fr__ring_at(ring, 9)->tag, 0,
 		"mailbox of slot 1: a unit behind the end is not free "
 		"(head 0, tail 1)");
-	damaged(a, &ring.ctl->tail, 9,
+	damaged(a, &ring->ctl->tail, 9,
 		"mailbox of slot 1: tail is not a border, or is past the end "
 		"(head 0, tail 9)");
 	close_room(&r);
@@ -1123,7 +1123,7 @@ static void a_damaged_mailbox_is_told(void **state)
  * in any other its next holder does. */
 static void what_a_reader_had_begun_to_free_is_its_successors(void **state)
 {
-	struct fr__ring live, left;
+	const struct fr__ring *live, *left;
 	struct fr_message m;
 	struct fr_arena *a;
 	struct room r;
@@ -1132,16 +1132,16 @@ static void what_a_reader_had_begun_to_free_is_its_successors(void **state)
 	open_room(&r);
 	a = r.arena;
 	assert_rc(fr_send(r.one, fr_self(r.two), FR_TYPE_EXIT, "x", 1, 0), 0);
-	fr__arena_ring(a, 1, &live);
-	damaged(a, &live.ctl->head, 1,
+	live = fr__arena_ring(a, 1);
+	damaged(a, &live->ctl->head, 1,
 		"mailbox of slot 1: a unit behind the end is not free "
 		"(head 1, tail 1)");
 	assert_rc(fr_receive(r.two, 0, &m), 0);
 	fr_release(r.two, &m);
 
-	fr__arena_ring(a, 6, &left);
-	memcpy(left.units, live.units, UNITS * FR__UNIT);
-	*left.ctl = *live.ctl;
+	left = fr__arena_ring(a, 6);
+	memcpy(left->units, live->units, UNITS * FR__UNIT);
+	*left->ctl = *live->ctl;
 	assert_clean(a);
 	close_room(&r);
 }
@@ -1149,7 +1149,7 @@ static void what_a_reader_had_begun_to_free_is_its_successors(void **state)
 static void a_half_freed_mailbox_of_nobody_is_clean(void **state)
 {
 	char body[200] = "";
-	struct fr__ring ring, left;
+	const struct fr__ring *ring, *left;
 	uint64_t freed;
 	struct fr_arena *a;
 	struct room r;
@@ -1158,21 +1158,21 @@ static void a_half_freed_mailbox_of_nobody_is_clean(void **state)
 	open_room(&r);
 	a = r.arena;
 	freed = UINT64_C(1); /* of lap 1, from a ring that has got there */
-	fr__arena_ring(a, 0, &ring);
-	fr__arena_ring(a, 6, &left);
-	fr__ring_init(&left, UNITS);
-	freed = get(&fr__ring_at(&left, 0)->tag);
-	fr__ring_init(&left, 0);
+	ring = fr__arena_ring(a, 0);
+	left = fr__arena_ring(a, 6);
+	fr__ring_init(left, UNITS);
+	freed = get(&fr__ring_at(left, 0)->tag);
+	fr__ring_init(left, 0);
 	assert_rc(fr_send(r.one, fr_self(r.one), FR_TYPE_EXIT, body, 200, 0), 0);
-	memcpy(left.units, ring.units, UNITS * FR__UNIT);
-	put(&left.ctl->tail, 4);
-	put(&left.ctl->head, 4);
-	put(&fr__ring_at(&left, 3)->tag, freed);
+	memcpy(left->units, ring->units, UNITS * FR__UNIT);
+	put(&left->ctl->tail, 4);
+	put(&left->ctl->head, 4);
+	put(&fr__ring_at(left, 3)->tag, freed);
 	assert_clean(a);
 	/* But its header must be there. */
-	put(&fr__ring_at(&left, 2)->tag, freed);
-	put(&fr__ring_at(&left, 1)->tag, freed);
-	put(&fr__ring_at(&left, 0)->tag, 0);
+	put(&fr__ring_at(left, 2)->tag, freed);
+	put(&fr__ring_at(left, 1)->tag, freed);
+	put(&fr__ring_at(left, 0)->tag, 0);
 	assert_fault(a, "mailbox of slot 6: a unit behind the end is not free "
 			"(head 4, tail 4)");
 	close_room(&r);
@@ -1180,7 +1180,7 @@ static void a_half_freed_mailbox_of_nobody_is_clean(void **state)
 
 static void a_claim_of_nobody_is_told(void **state)
 {
-	struct fr__ring ring;
+	const struct fr__ring *ring;
 	uint64_t position;
 	struct fr_arena *a;
 	struct room r;
@@ -1188,15 +1188,15 @@ static void a_claim_of_nobody_is_told(void **state)
 	(void)state;
 	open_room_at(&r, UINT64_MAX - 1);
 	a = r.arena;
-	fr__arena_ring(a, 1, &ring);
-	assert_rc(fr__ring_claim(&ring, 0, 3, &position), 0);
-	fr__ring_advance(&ring, position, 3);
+	ring = fr__arena_ring(a, 1);
+	assert_rc(fr__ring_claim(ring, 0, 3, &position), 0);
+	fr__ring_advance(ring, position, 3);
 	assert_clean(a);
-	assert_rc(fr__ring_claim(&ring, 7, 2, &position), 0);
-	fr__ring_advance(&ring, position, 2);
+	assert_rc(fr__ring_claim(ring, 7, 2, &position), 0);
+	fr__ring_advance(ring, position, 2);
 	assert_fault(a, "mailbox of slot 1: up to 5, a claim of slot 7, which "
 			"is free");
-	assert_int_equal(fr__ring_bury(&ring, 7), 1);
+	assert_int_equal(fr__ring_bury(ring, 7), 1);
 	assert_clean(a);
 	close_room(&r);
 }

@@ -507,7 +507,7 @@ static void who_waits_for_room_says_where_each_time(void **state)
 {
 	uint32_t next[8] = {0}, i, got = 0;
 	struct fr__slot *slot;
-	struct fr__ring ring;
+	const struct fr__ring *ring;
 	struct fr_message m;
 	struct senders s;
 	struct pair t;
@@ -517,7 +517,7 @@ static void who_waits_for_room_says_where_each_time(void **state)
 	open_pair(&t, &small_arena);
 	s = (struct senders){t.arena, fr_self(t.to), FR_WAIT_SLEEP, 200, 8,
 			     shared(sizeof(*s.page))};
-	fr__arena_ring(t.arena, fr__addr_slot(s.to), &ring);
+	ring = fr__arena_ring(t.arena, fr__addr_slot(s.to));
 	child = spawn(send_all, &s);
 	AWAIT(s.page->who[0].id != 0);
 	slot = &t.arena->slots[fr__addr_slot(s.page->who[0])];
@@ -525,7 +525,7 @@ static void who_waits_for_room_says_where_each_time(void **state)
 		if (got < 128)
 			AWAIT(sleeps_for(t.arena, s.page->who[0],
 					 FR__MARK_ROOM) &&
-			      fr__load_sc(&ring.ctl->room) == 1 &&
+			      fr__load_sc(&ring->ctl->room) == 1 &&
 			      fr__load_sc(&slot->room_of) ==
 				      fr__addr_slot(s.to) + 1);
 		for (i = 0; i < 64 && got < 200; i++, got++) {

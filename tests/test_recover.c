@@ -1073,14 +1073,14 @@ static void mail_of_the_dead_is_dropped_and_its_room_is_back(void **state)
 static void begin_to_free(struct actor *x)
 {
 	struct fr_message m[3];
-	struct fr__ring ring;
+	const struct fr__ring *ring;
 	unsigned i;
 
 	await(&x->go, 1);
 	for (i = 0; i < 3; i++)
 		CHECK_RC(fr_receive(x->p, 0, &m[i]), 0);
-	fr__arena_ring(x->arena, fr__addr_slot(x->self), &ring);
-	fr__store_relaxed(&ring.ctl->head, fr__load_relaxed(&ring.ctl->head) + 3);
+	ring = fr__arena_ring(x->arena, fr__addr_slot(x->self));
+	fr__store_relaxed(&ring->ctl->head, fr__load_relaxed(&ring->ctl->head) + 3);
 }
 
 static void what_the_dead_had_begun_to_free_is_free(void **state)

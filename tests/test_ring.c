@@ -399,6 +399,31 @@ static void a_record_is_released_once(void **state)
 	sound(&f);
 }
 
+/* Two that end together where the record found last would end, too. */
+static void what_came_past_a_claim_is_released_by_itself(void **state)
+{
+	struct fixture f;
+	uint64_t open, first, second;
+
+	(void)state;
+	start_at(&f, 0);
+	open = claim(&f, 2, 2);
+	fr__ring_advance(&f.ring, open, 2);
+	assert_int_equal(put(&f, 1, 8, 1), 0);
+	assert_int_equal(put(&f, 1, 8, 2), 0);
+	first = next_is(&f, 1, 8, 1);
+	second = next_is(&f, 1, 8, 2);
+	fill(&f, open, 48, 3);
+	fr__ring_publish(&f.ring, 2, open, 2);
+	get(&f, 2, 48, 3);
+	none(&f);
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, first), 0);
+	assert_true(f.ctl.head.raw == second);
+	assert_int_equal(fr__ring_release(&f.ring, &f.reader, second), 0);
+	assert_true(f.ctl.head.raw == second + 1);
+	sound(&f);
+}
+
 static void a_run_is_released_at_once(void **state)
 {
 	struct fixture f;
@@ -791,6 +816,7 @@ int main(void)
 		TEST(head_does_not_pass_a_claim_cancelled_behind_our_back),
 		TEST(records_are_released_in_any_order),
 		TEST(a_record_is_released_once),
+		TEST(what_came_past_a_claim_is_released_by_itself),
 		TEST(a_run_is_released_at_once),
 		TEST(a_producer_that_stops_anywhere_stops_nobody),
 		TEST(tail_is_caught_up_at_the_lap_border),

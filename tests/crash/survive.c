@@ -24,22 +24,22 @@
 unsigned committed_in(const struct fr_arena *a, unsigned mailbox,
 		      unsigned owner)
 {
-	struct fr__ring ring;
+	const struct fr__ring *ring;
 	const struct fr__record *rec;
 	uint64_t p, head, plain;
 	unsigned count = 0, state;
 	uint32_t units;
 
-	fr__arena_ring(a, mailbox, &ring);
-	head = __atomic_load_n(&ring.ctl->head.raw, __ATOMIC_ACQUIRE);
-	for (p = head; p - head <= ring.mask; p += units) {
-		rec = fr__ring_at(&ring, p);
+	ring = fr__arena_ring(a, mailbox);
+	head = __atomic_load_n(&ring->ctl->head.raw, __ATOMIC_ACQUIRE);
+	for (p = head; p - head <= ring->mask; p += units) {
+		rec = fr__ring_at(ring, p);
 		plain = __atomic_load_n(&rec->tag.raw, __ATOMIC_ACQUIRE) ^
-			ring.secret;
+			ring->secret;
 		/* layout.h: state (3) | owner (12) | units (17) | lap (32) */
 		state = plain >> 61;
 		units = plain >> 32 & 0x1ffff;
-		if ((uint32_t)plain != (uint32_t)(p >> ring.shift) ||
+		if ((uint32_t)plain != (uint32_t)(p >> ring->shift) ||
 		    state < 1 || state > 5 || units == 0)
 			break;
 		/* neither CLAIMED nor DEAD */

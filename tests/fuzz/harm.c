@@ -306,8 +306,7 @@ static struct place in_units(const struct harm *h, struct dice *d, size_t ctl)
 
 static size_t some_mailbox(const struct harm *h, struct dice *d)
 {
-	return offset_of(h, h->a->mailboxes) +
-	       some_slot(h, d) * h->a->mailbox_stride;
+	return offset_of(h, fr__arena_ring(h->a, some_slot(h, d))->ctl);
 }
 
 static struct place place_in(const struct harm *h, struct dice *d,
@@ -538,8 +537,7 @@ static void harm_word(struct harm *h, struct dice *d, enum part part,
 static void harm_record(const struct harm *h, struct dice *d, struct damage *to)
 {
 	unsigned slot = some_slot(h, d);
-	size_t ctl =
-		offset_of(h, h->a->mailboxes) + slot * h->a->mailbox_stride;
+	size_t ctl = offset_of(h, fr__arena_ring(h->a, slot)->ctl);
 	uint64_t units = h->a->geo.mailbox_units;
 	uint64_t at = get(h, ctl + offsetof(struct fr__ring_ctl, head), 8) +
 		      pick(d, 6);
