@@ -9,8 +9,8 @@
  * Waiting mode: FR_WAIT_POLL, FR_WAIT_SLEEP, or FR_WAIT_ADAPTIVE, the default.
  * Statistic: drive.h and run.c.
  *
- * Everything at its default size. The arena is nameless and inherited by fork;
- * each process joins on its own.
+ * Sizes are the defaults, but for a mailbox of 1 MiB for messages of 4 KiB and more. The
+ * arena is nameless and inherited by fork; each process joins on its own.
  */
 #include "peers.h"
 #include "queue.h"
@@ -44,6 +44,7 @@ static int open_arena(struct trial *t)
 {
 	struct fr_arena_opts opts = {
 		.slots = t->c->producers + t->c->workers + 1,
+		.mailbox_bytes = mailbox_bytes(t->c),
 	};
 	struct fr_arena *arena;
 	int rc;
@@ -418,7 +419,8 @@ static int run(struct trial *t, enum role role, unsigned index)
 
 const struct peer peer_forkring = {
 	.name = "forkring",
-	.note = "everything at its default; messages read in place",
+	.note = "defaults, but for mailboxes of 1 MiB from 4 KiB on; messages "
+		"read in place",
 	.can = can,
 	.own_workers = true,
 	.open = open_arena,

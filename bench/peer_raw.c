@@ -36,8 +36,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BLOCKS_BYTES (256u * 1024) /* forkring's mailbox */
-#define BLOCK_MIN    4096u	   /* where blocks are for more than the flag */
+#define BLOCK_MIN 4096u /* where blocks are for more than the flag */
 
 static bool can(const struct bench_case *c)
 {
@@ -82,7 +81,7 @@ struct end {
 /* With a header of 24 bytes a message takes so many units of 64. */
 static unsigned blocks_of(const struct trial *t)
 {
-	return BLOCKS_BYTES / ((unsigned)(t->c->size + 24 + 63) / 64 * 64);
+	return (unsigned)(mailbox_bytes(t->c) / ((t->c->size + 24 + 63) / 64 * 64));
 }
 
 static int open_blocks(struct trial *t)

@@ -100,6 +100,13 @@ static inline unsigned box_length(const struct bench_case *c)
 	return c->size <= 4096 ? 1024 : 4194304 / (unsigned)c->size;
 }
 
+/* Of forkring: the default, and for large messages as much as the other rings have for
+ * those of 4 KiB. */
+static inline size_t mailbox_bytes(const struct bench_case *c)
+{
+	return c->size < 4096 ? 256u * 1024 : 1024u * 1024;
+}
+
 /* Every box has one who writes to it and one who reads from it. */
 static inline bool one_to_one(const struct bench_case *c)
 {

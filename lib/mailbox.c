@@ -170,11 +170,14 @@ static void end_waiting(struct room_wait *w)
 		pass_on(w, true);
 }
 
-/* There was no room, and we may wait for it. Who takes each unit as soon as it is free
- * takes its line from the receiver that is about to free the next: both are the faster
- * the longer they keep apart. As try_claim(). */
-static int let_it_get_ahead(struct room_wait *w)
+/* There was no room. Who takes each unit as soon as it is free takes its line from the
+ * receiver that is about to free the next: both are the faster the longer they keep
+ * apart. Not where that much is to be free anyway. As try_claim(). */
+static int let_it_get_ahead(struct room_wait *w, int64_t wait_ns)
 {
+	if ((wait_ns >= 0 && wait_ns <= GET_AHEAD_NS) ||
+	    w->units > w->ring->mask / 8)
+		return 0;
 	fr__bell_pause(GET_AHEAD_NS);
 	return try_claim(w);
 }
@@ -201,11 +204,9 @@ static __attribute__((noinline)) int wait_for_room(struct room_wait *w,
 	}
 	if (w->slot == p->slot)
 		return -EDEADLK;
-	if (wait_ns < 0 || wait_ns > GET_AHEAD_NS) {
-		rc = let_it_get_ahead(w);
-		if (rc != 0)
-			return rc;
-	}
+	rc = let_it_get_ahead(w, wait_ns);
+	if (rc != 0)
+		return rc;
 	begin_waiting(w);
 	rc = fr__bell_wait(&p->bell, &wait, wait_ns);
 	end_waiting(w);
@@ -399,7 +400,7 @@ static void write_parts(struct fr__record *rec, const struct fr_part *parts,
 /* Claim room for as many parts as a record holds: 1, or 0: there is not so much, or
  * -errno. */
 static inline int claim_all(struct room_wait *w, struct fr_process *p,
-			    struct fr_addr to, uint32_t units, bool may_wait)
+			    struct fr_addr to, uint32_t units, int64_t wait_ns)
 {
 	bool alone;
 	int rc = aim(w, p, to, units, &alone);
@@ -410,8 +411,8 @@ static inline int claim_all(struct room_wait *w, struct fr_process *p,
 	if (units > fr__ring_lap_left(w->ring))
 		return 0;
 	rc = try_claim(w);
-	if (rc == 0 && may_wait)
-		rc = let_it_get_ahead(w);
+	if (rc == 0)
+		rc = let_it_get_ahead(w, wait_ns);
 	if (rc > 0)
 		fr__ring_ask_ahead(w->ring, w->position, w->units);
 	return rc;
@@ -460,7 +461,7 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 		return rc;
 	fit = fits(p, parts, count, batch_units(&p->mailbox), &bytes);
 	if (fit > 1)
-		rc = claim_all(&w, p, to, fr__ring_units(bytes), wait_ns != 0);
+		rc = claim_all(&w, p, to, fr__ring_units(bytes), wait_ns);
 	if (fit > 1 && rc == 0)
 		rc = claim_some(&w, p, to, parts, count, &fit, &bytes);
 	if (fit == 1 || rc == -EAGAIN) {
