@@ -172,11 +172,12 @@ static void end_waiting(struct room_wait *w)
 
 /* There was no room. Who takes each unit as soon as it is free takes its line from the
  * receiver that is about to free the next: both are the faster the longer they keep
- * apart. Not where that much is to be free anyway. As try_claim(). */
+ * apart. Not where that much is to be free anyway, or for who is not to spin. As
+ * try_claim(). */
 static int let_it_get_ahead(struct room_wait *w, int64_t wait_ns)
 {
 	if ((wait_ns >= 0 && wait_ns <= GET_AHEAD_NS) ||
-	    w->units > w->ring->mask / 8)
+	    w->units > w->ring->mask / 8 || w->p->bell.mode == FR_WAIT_SLEEP)
 		return 0;
 	fr__bell_pause(GET_AHEAD_NS);
 	return try_claim(w);

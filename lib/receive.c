@@ -23,13 +23,13 @@
 #include <string.h>
 
 /* How long a receiver that has found nothing lets the senders get ahead: as long as what
- * has come since it last did would take at this rate, within these limits; but not for
- * long if it is to poll. */
+ * has come since it last did would take at this rate, within these limits; not for long
+ * if it is to poll, or to spin at no time. */
 #define MESSAGE_NS    100
 #define UNIT_NS	      25
 #define AHEAD_MIN_NS  100
 #define AHEAD_MAX_NS  5000
-#define AHEAD_POLL_NS 400
+#define AHEAD_FEW_NS  400
 /* Bytes: of longer parts nothing is asked for; so far ahead of shorter ones. */
 #define ASK_MAX 2048
 #define ASK_AHEAD 1024
@@ -268,8 +268,8 @@ static inline int give(struct fr_process *p, struct fr_message *messages,
  * there the next message comes when we have sent. */
 static void let_them_get_ahead(struct fr_process *p)
 {
-	unsigned most = p->bell.mode == FR_WAIT_POLL ? AHEAD_POLL_NS
-						     : AHEAD_MAX_NS;
+	unsigned most = p->bell.mode == FR_WAIT_ADAPTIVE ? AHEAD_MAX_NS
+							 : AHEAD_FEW_NS;
 	unsigned ns = p->came_ns;
 
 	p->came_ns = 0;

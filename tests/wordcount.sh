@@ -173,6 +173,14 @@ make_large()
 	head -c 5000000 seed >>large
 }
 
+# wordcount-plain, which wordcount's time is compared with.
+two_plain_processes_count_as_wc()
+{
+	$reference small/zz | awk '{ print $1, $2, $3 }' >want
+	"$wordcount-plain" small/zz | awk '{ print $1, $2, $3 }' >got
+	cmp want got
+}
+
 a_file_of_200_MB_counts_as_wc()
 {
 	$reference large >want
@@ -561,6 +569,7 @@ for jobs in 1 2 5; do
 done
 verdict any_piece_size_gives_the_same_counts
 make_large
+verdict two_plain_processes_count_as_wc
 verdict a_file_of_200_MB_counts_as_wc
 rm -f large
 verdict names_are_printed_as_they_are same "$oracle" '-j 2' names

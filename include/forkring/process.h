@@ -19,7 +19,9 @@ enum fr_wait_mode {
 	/* Spin for a moment if that has helped lately, then sleep. While as
 	 * many others of the arena are awake as there are CPUs, nobody spins,
 	 * and tasks and results may be noticed up to 0.5 ms late: so their
-	 * wake-ups cost those that are at work less. */
+	 * wake-ups cost those that are at work less. Where several million
+	 * messages a second come, they may be noticed 5 us late: so who looks
+	 * for them keeps out of the way of who sends them. */
 	FR_WAIT_ADAPTIVE,
 	/* Give the CPU away at once: no spinning, least CPU. */
 	FR_WAIT_SLEEP,
