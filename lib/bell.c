@@ -186,9 +186,9 @@ static bool interrupted(struct fr__bell *b)
 	       fr__swap_relaxed(&b->interrupted, 0);
 }
 
-/* Look if no thread of the process has for so long. How long until the next look is
- * due, in ns: within a slice, and mostly when the clock has counted a full one, so that
- * all who sleep wake at the same time and a machine with nothing to do wakes once. */
+/* Look if no thread of the process has for so long. How long to sleep at most until the
+ * next time, in ns: until the clock has counted a full slice, so that all who sleep wake
+ * at the same time and a machine with nothing to do wakes once. */
 static int64_t look_round(struct fr__bell *b, int64_t now, int64_t every)
 {
 	/* [BELL-10] relaxed: when we looked last, roughly. */
@@ -196,7 +196,7 @@ static int64_t look_round(struct fr__bell *b, int64_t now, int64_t every)
 	int64_t full = FR__SLICE_NS - now % FR__SLICE_NS;
 
 	if (since < every)
-		return FR__SLICE_NS - since < full ? FR__SLICE_NS - since : full;
+		return full;
 	/* as [BELL-10] */
 	fr__store_relaxed(&b->looked, (uint64_t)now);
 	if (b->look)

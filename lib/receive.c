@@ -24,7 +24,7 @@
 
 /* How long a receiver that has found nothing lets the senders get ahead: as long as what
  * has come since it last did would take at this rate, within these limits; not for long
- * if it is to poll, or to spin at no time. */
+ * if it is to poll, or hardly to spin. */
 #define MESSAGE_NS    100
 #define UNIT_NS	      25
 #define AHEAD_MIN_NS  100
@@ -264,7 +264,7 @@ static inline int give(struct fr_process *p, struct fr_message *messages,
  * would look at is the one that a sender is about to write, and each look takes
  * it away; a moment later several messages are there. If more came than the last
  * pause was long, the next is longer: senders in full swing are left alone for 5 us,
- * a message that comes by itself is seen at once. Not for who answers what it gets:
+ * a message that comes by itself, after others like it, is seen at once. Not for who answers what it gets:
  * there the next message comes when we have sent. */
 static void let_them_get_ahead(struct fr_process *p)
 {

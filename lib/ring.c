@@ -476,18 +476,25 @@ static inline void free_units(const struct fr__ring *r, uint64_t position,
 		fr__store_release(&fr__ring_at(r, position + n)->tag, free);
 }
 
+/* Before any of the units up to there is freed. */
+static inline void move_head(const struct fr__ring *r, struct fr__reader *rd,
+			     uint64_t head)
+{
+	/* [RING-8] release: before any of the units is FREE, so that who sees
+	 * one freed finds head past it. Pairs with [RING-5]. Without it: see
+	 * there. */
+	fr__store_release(&r->ctl->head, head);
+	rd->freed += (uint32_t)(head - rd->head);
+	rd->head = head;
+}
+
 /* Publish head, then free the records from the old head up to it. */
 static int free_up_to(const struct fr__ring *r, struct fr__reader *rd,
 		      uint64_t head)
 {
 	uint64_t p = rd->head;
 
-	/* [RING-8] release: before any of the units is FREE, so that who sees
-	 * one freed finds head past it. Pairs with [RING-5]. Without it: see
-	 * there. */
-	fr__store_release(&r->ctl->head, head);
-	rd->freed += (uint32_t)(head - p);
-	rd->head = head;
+	move_head(r, rd, head);
 	if (before(rd->next, head)) /* we had gone back to a claim before it */
 		rd->next = head;
 	while (p != head) {
@@ -621,14 +628,11 @@ int fr__ring_release(const struct fr__ring *r, struct fr__reader *rd,
 		     uint64_t position)
 {
 	/* Mostly it is the oldest, and the one that was found last, and nothing was
-	 * passed behind it. */
+	 * passed behind it; nor before it, since it is the oldest. */
 	if (position != rd->head || position != rd->found ||
-	    position + rd->units != rd->next || rd->blocked)
+	    position + rd->units != rd->next)
 		return fr__ring_release_run(r, rd, &position, 1);
-	/* as [RING-8] */
-	fr__store_release(&r->ctl->head, rd->next);
-	rd->freed += rd->units;
-	rd->head = rd->next;
+	move_head(r, rd, rd->next);
 	free_units(r, position, rd->units);
 	return 0;
 }

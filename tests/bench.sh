@@ -56,7 +56,7 @@ what_cannot_be_written_is_status_1()
 run()
 {
 	"$bench" --peer forkring --peer pipe --workload fanin --workload rtt \
-		--producers 2 --size 64 --mode sleep --rounds 2 --seconds 0.02 \
+		--producers 2 --size 64 --mode sleep --rounds 2 --seconds 0.1 \
 		"$@"
 }
 

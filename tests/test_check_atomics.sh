@@ -217,4 +217,11 @@ an_empty_directory_is_an_error()
 }
 verdict an_empty_directory_is_an_error
 
+# The faults that script/mutants plants at labels, and those of tests/mutants/list.
+mutants_fit_the_code()
+{
+	"$top/script/mutants" --list
+}
+verdict mutants_fit_the_code
+
 finish

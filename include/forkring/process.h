@@ -19,11 +19,11 @@ enum fr_wait_mode {
 	/* Spin for a moment if that has helped lately, then sleep. While as
 	 * many others of the arena are awake as there are CPUs, nobody spins,
 	 * and tasks and results may be noticed up to 0.5 ms late: so their
-	 * wake-ups cost those that are at work less. Where several million
-	 * messages a second come, they may be noticed 5 us late: so who looks
-	 * for them keeps out of the way of who sends them. */
+	 * wake-ups cost those that are at work less. Who only receives
+	 * may notice a message up to 5 us late, if much has come just before:
+	 * so it keeps out of the way of those who send. */
 	FR_WAIT_ADAPTIVE,
-	/* Give the CPU away at once: no spinning, least CPU. */
+	/* Give the CPU away at once: no spinning beyond 0.4 us, least CPU. */
 	FR_WAIT_SLEEP,
 	/* Never sleep: least latency, one core for itself. A signal alone does
 	 * not end such a wait; fr_interrupt() does. */
