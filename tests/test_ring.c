@@ -634,6 +634,20 @@ static void a_damaged_tag_ends_in_an_error(void **state)
 	}
 }
 
+/* Units of the lap's begin that say that they are free for the last one. */
+static void damage_lets_no_record_over_the_laps_end(void **state)
+{
+	struct fixture f, old;
+	uint64_t at, k;
+
+	(void)state;
+	start_at(&old, 0);
+	start_at(&f, UNITS - 2);
+	for (k = 0; k < 2; k++)
+		fr__ring_at(&f.ring, k)->tag = fr__ring_at(&old.ring, k)->tag;
+	assert_int_equal(fr__ring_claim(&f.ring, 1, 4, &at), -EBADMSG);
+}
+
 static void the_next_consumer_goes_on_where_the_last_one_was(void **state)
 {
 	struct fixture f;
@@ -825,6 +839,7 @@ int main(void)
 		TEST(mending_frees_what_a_dead_consumer_had_begun_to_free),
 		TEST(payload_that_looks_like_tags_misleads_nobody),
 		TEST(a_damaged_tag_ends_in_an_error),
+		TEST(damage_lets_no_record_over_the_laps_end),
 		TEST(the_next_consumer_goes_on_where_the_last_one_was),
 		TEST(entries_come_out_in_order_over_many_laps),
 		TEST(a_full_task_ring_says_so),
