@@ -186,22 +186,27 @@ static bool interrupted(struct fr__bell *b)
 	       fr__swap_relaxed(&b->interrupted, 0);
 }
 
+/* Is the last look so long ago, or in another slice of the clock? (Without the second,
+ * who looked just before a slice is full would not look again before the next.) */
+static bool time_to_look(int64_t looked, int64_t now, int64_t every)
+{
+	return now - looked >= every ||
+	       now / FR__SLICE_NS != looked / FR__SLICE_NS;
+}
+
 /* Look if no thread of the process has for so long. How long to sleep at most until the
  * next time, in ns: until the clock has counted a full slice, so that all who sleep wake
  * at the same time and a machine with nothing to do wakes once. */
 static int64_t look_round(struct fr__bell *b, int64_t now, int64_t every)
 {
 	/* [BELL-10] relaxed: when we looked last, roughly. */
-	int64_t since = now - (int64_t)fr__load_relaxed(&b->looked);
-	int64_t full = FR__SLICE_NS - now % FR__SLICE_NS;
-
-	if (since < every)
-		return full;
-	/* as [BELL-10] */
-	fr__store_relaxed(&b->looked, (uint64_t)now);
-	if (b->look)
-		b->look(b->ctx, 0, true);
-	return full;
+	if (time_to_look((int64_t)fr__load_relaxed(&b->looked), now, every)) {
+		/* as [BELL-10] */
+		fr__store_relaxed(&b->looked, (uint64_t)now);
+		if (b->look)
+			b->look(b->ctx, 0, true);
+	}
+	return FR__SLICE_NS - now % FR__SLICE_NS;
 }
 
 void fr__bell_doubt(struct fr__bell *b, unsigned depends)
@@ -389,7 +394,7 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 		if (rc == 0) {
 			now = fr__now_ns();
 			due = look_round(b, now, FR__LOOK_NS);
-			if (now - looked >= FR__LOOK_NS) {
+			if (time_to_look(looked, now, FR__LOOK_NS)) {
 				look_at(b, w);
 				looked = now;
 			}

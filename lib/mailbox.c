@@ -8,7 +8,8 @@
  * what was for its slot's last holder. A batch is one record, its parts one behind
  * the other, each with a struct fr__part in front.
  *
- * A full mailbox: the sender marks ROOM on its own bell, sets the ring's room
+ * A full mailbox: the sender keeps away for a moment and looks again; then it
+ * marks ROOM on its own bell, sets the ring's room
  * flag, claims once more, and sleeps. The consumer looks at the flag after each
  * half of the ring that it has freed, when it has found the ring empty, and
  * before each sleep; then it wakes *one* who waits for room in it, in turn. That

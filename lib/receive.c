@@ -192,8 +192,9 @@ static inline void ask(const unsigned char *body, uint32_t len)
 
 /* The next parts of the batch that was found, as messages. Their number, at most max;
  * -EBADMSG: not even one. */
-static __attribute__((noinline)) int give_parts(struct fr_process *p, const struct fr__record *rec,
-		      struct fr_message *messages, unsigned max)
+static __attribute__((noinline)) int
+give_parts(struct fr_process *p, const struct fr__record *rec,
+	   struct fr_message *messages, unsigned max)
 {
 	struct fr__found *f = &p->found;
 	const struct fr_addr from = fr__addr(f->owner, rec->from_generation);
@@ -226,7 +227,7 @@ static __attribute__((noinline)) int give_parts(struct fr_process *p, const stru
 }
 
 static inline void give_whole(struct fr__found *f, const struct fr__record *rec,
-		       struct fr_message *m)
+			      struct fr_message *m)
 {
 	f->any = false;
 	*m = (struct fr_message){
@@ -264,8 +265,8 @@ static inline int give(struct fr_process *p, struct fr_message *messages,
  * would look at is the one that a sender is about to write, and each look takes
  * it away; a moment later several messages are there. If more came than the last
  * pause was long, the next is longer: senders in full swing are left alone for 5 us,
- * a message that comes by itself, after others like it, is seen at once. Not for who answers what it gets:
- * there the next message comes when we have sent. */
+ * a message that comes by itself, after others like it, is seen at once. Not for who
+ * answers what it gets: there the next message comes when we have sent. */
 static void let_them_get_ahead(struct fr_process *p)
 {
 	unsigned most = p->bell.mode == FR_WAIT_ADAPTIVE ? AHEAD_MAX_NS

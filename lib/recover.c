@@ -43,7 +43,6 @@
  * others: all, if they are few; of many so that each is looked at by somebody. Else
  * what hundreds of idle processes cost would grow with their square. */
 #define LOOKS 16
-
 static unsigned looks_of(unsigned others)
 {
 	return others <= LOOKS ? LOOKS : 1 + 8 * LOOKS / others;

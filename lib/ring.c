@@ -566,6 +566,16 @@ static bool is_blocked(const struct fr__ring *r, const struct fr__reader *rd,
 	return false;
 }
 
+static inline int found(struct fr__reader *rd, uint64_t p, uint64_t plain,
+			uint64_t *position, unsigned *owner)
+{
+	*position = rd->found = p;
+	*owner = owner_of(plain);
+	rd->units = units_of(plain);
+	rd->next = p + rd->units;
+	return 1;
+}
+
 static __attribute__((noinline)) int find_next(const struct fr__ring *r,
 					       struct fr__reader *rd,
 					       uint64_t *position,
@@ -585,11 +595,7 @@ static __attribute__((noinline)) int find_next(const struct fr__ring *r,
 		if (state_of(plain) == READY && !is_blocked(r, rd, who)) {
 			if (rd->blocked)
 				mark(r, p, plain, HELD);
-			*position = rd->found = p;
-			*owner = who;
-			rd->units = units_of(plain);
-			rd->next = p + rd->units;
-			return 1;
+			return found(rd, p, plain, position, owner);
 		}
 		if (state_of(plain) == CLAIMED && !is_blocked(r, rd, who)) {
 			if (rd->blocked == FR__BLOCKED_MAX)
@@ -617,11 +623,7 @@ int fr__ring_next(const struct fr__ring *r, struct fr__reader *rd,
 	if (rd->blocked || state_of(plain) != READY || p - rd->head > r->mask ||
 	    !is_record(r, plain, p))
 		return find_next(r, rd, position, owner);
-	*position = rd->found = p;
-	*owner = owner_of(plain);
-	rd->units = units_of(plain);
-	rd->next = p + rd->units;
-	return 1;
+	return found(rd, p, plain, position, owner);
 }
 
 int fr__ring_release(const struct fr__ring *r, struct fr__reader *rd,

@@ -106,10 +106,12 @@ static inline void fr__ring_copy_in(struct fr__record *rec, size_t at,
 	unsigned char *to = rec->body + at;
 	const unsigned char *from = bytes;
 
+	/* Short ones are not worth a call: by their first and their last bytes. (What
+	 * is shorter still wraps round in the comparison.) */
 	if (FR__TSAN) {
 		fr__ring_copy_for_tsan(rec, at, bytes, len);
-	} else if (len - 32 <= 32) { /* short ones are not worth a call: by */
-		memcpy(to, from, 32); /* their first and their last bytes */
+	} else if (len - 32 <= 32) {
+		memcpy(to, from, 32);
 		memcpy(to + len - 32, from + len - 32, 32);
 	} else if (len - 8 <= 8) {
 		memcpy(to, from, 8);

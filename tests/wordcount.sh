@@ -568,8 +568,8 @@ for jobs in 1 2 5; do
 		same $reference "-j $jobs" small random
 done
 verdict any_piece_size_gives_the_same_counts
-make_large
 verdict two_plain_processes_count_as_wc
+make_large
 verdict a_file_of_200_MB_counts_as_wc
 rm -f large
 verdict names_are_printed_as_they_are same "$oracle" '-j 2' names
