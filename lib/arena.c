@@ -93,7 +93,7 @@ static int map(struct fr_arena *a)
 	a->done_stride = l.done_stride;
 	fr__taskring_map(&a->tasks, (void *)(base + l.taskring),
 			 base + l.taskring + sizeof(struct fr__taskring_ctl),
-			 a->geo.task_words, a->secret);
+			 a->geo.task_words, a->secret, &a->near_tasks);
 	a->events = (void *)(base + l.events);
 	a->cells = base + l.cells;
 	a->cell_bytes = l.cell_bytes;

@@ -77,6 +77,7 @@ struct fr_arena {
 	struct fr__a64 *done; /* a bit per cell of each slot, see fr__done */
 	size_t done_stride;   /* words from slot to slot */
 	struct fr__taskring tasks;
+	struct fr__taskring_near near_tasks;
 	struct fr__event *events;
 	unsigned char *cells;
 	struct fr__ring *rings; /* each slot's mailbox */
@@ -135,15 +136,22 @@ static inline struct fr__cell *fr__arena_cell(const struct fr_arena *a,
 	return (void *)(a->cells + (size_t)cell * a->cell_bytes);
 }
 
-static inline void *fr__cell_arg(struct fr__cell *cell)
+/* Where the result of a task with an argument of so many bytes stands in its cell:
+ * behind that in the same line if the largest fits there, else in a line of its own,
+ * since the worker writes it and only reads the other. */
+static inline size_t fr__cell_result_at(const struct fr__geometry *geo,
+					uint32_t arg_len)
 {
-	return cell + 1;
+	size_t at = (sizeof(struct fr__cell) + arg_len + 7) / 8 * 8;
+	size_t next = (at + FR__LINE - 1) / FR__LINE * FR__LINE;
+
+	return geo->result_max <= next - at ? at : next;
 }
 
 static inline void *fr__cell_result(const struct fr_arena *a,
-				    struct fr__cell *cell)
+				    struct fr__cell *cell, uint32_t arg_len)
 {
-	return (unsigned char *)(cell + 1) + a->geo.arg_max;
+	return (unsigned char *)cell + fr__cell_result_at(&a->geo, arg_len);
 }
 
 static inline struct fr__a64 *fr__done(const struct fr_arena *a, unsigned slot)

@@ -106,7 +106,7 @@ static int read_reply(struct call *call, void *reply, size_t max)
 	else
 		rc = len > max ? -EMSGSIZE : (int)len;
 	if (rc > 0)
-		memcpy(reply, fr__cell_result(a, call->cell), len);
+		memcpy(reply, fr__cell_result(a, call->cell, 0), len);
 	if (fr__cell_step(call->cell, word, fr__cell_free(word)))
 		fr__cell_give_back(call->p, call->i);
 	return rc;
@@ -190,7 +190,7 @@ static int reply_with(struct fr_process *p, uint64_t call, unsigned outcome,
 	from.id = c->from;
 	c->result_len = (uint32_t)len;
 	if (len > 0)
-		memcpy(fr__cell_result(a, c), body, len);
+		memcpy(fr__cell_result(a, c, 0), body, len);
 	done = fr__cell_word(fr__cell_generation(writing), 0, FR__CELL_DONE,
 			     p->index, outcome);
 	if (fr__cell_step(c, writing, done)) {

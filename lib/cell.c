@@ -118,10 +118,14 @@ void fr__cell_tell(const struct fr_arena *a, uint32_t cell, uint64_t done,
 	unsigned slot = fr__slot_of_cell(a, cell);
 	uint32_t i = cell - fr__first_cell(a, slot);
 
-	/* [TASK-7] seq_cst: DONE -> the bit -> the look at its mark. Pairs with
-	 * [TASK-9]. Without it: a result is there and its submitter sleeps. */
-	if (!fr__cell_is_call(done))
+	if (!fr__cell_is_call(done)) {
+		/* [TASK-7] seq_cst: DONE -> the bit -> the look at its mark;
+		 * and a fence, DONE -> the look at the submitter, see [TASK-8].
+		 * Pairs with [TASK-9]. Without it: a result is there and its
+		 * submitter sleeps. */
 		fr__or_sc(&fr__done(a, slot)[i / 64], UINT64_C(1) << i % 64);
+		fr__fence_behind_sc();
+	}
 	/* [TASK-8] seq_cst: see [TASK-3]. Pairs with [TASK-3] and
 	 * [PROCESS-2]. Without it: see there. */
 	if (fr__addr_slot(from) == slot &&

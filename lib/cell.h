@@ -69,15 +69,21 @@ static inline bool fr__cell_step(struct fr__cell *c, uint64_t from, uint64_t to)
 	return fr__cas_sc(&c->state, &from, to);
 }
 
+/* Where nobody else may change the state, as we live: of a task TAKEN by us. */
+static inline void fr__cell_put(struct fr__cell *c, uint64_t to)
+{
+	/* [TASK-17] release: cell written -> state. Pairs with [TASK-1].
+	 * Without it: as [TASK-3]. */
+	fr__store_release(&c->state, to);
+}
+
 /* The same from a state that only its submitter, us, steps from: FREE, FILLING, HELD,
  * and DONE while we live. Only another thread of ours could come between. */
 static inline bool fr__cell_step_own(struct fr__cell *c, uint64_t from, uint64_t to)
 {
 	if (!fr__one_thread())
 		return fr__cell_step(c, from, to);
-	/* [TASK-17] release: cell written -> state. Pairs with [TASK-1].
-	 * Without it: as [TASK-3]. */
-	fr__store_release(&c->state, to);
+	fr__cell_put(c, to);
 	return true;
 }
 

@@ -475,7 +475,7 @@ static void check_lengths(struct look *l, uint32_t cell, uint64_t word)
 	unsigned outcome = fr__cell_outcome(word);
 	uint32_t arg = c->arg_len, result = c->result_len;
 
-	if ((state == FR__CELL_QUEUED || state == FR__CELL_TAKEN) &&
+	if (state != FR__CELL_FREE && state != FR__CELL_FILLING &&
 	    !fr__cell_is_call(word) && arg > geo->arg_max)
 		fault(l, "cell %u, generation %u: an argument of %u bytes, of "
 			 "%u", cell, fr__cell_generation(word), arg,

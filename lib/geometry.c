@@ -42,8 +42,8 @@ static bool geometry_valid(const struct fr__geometry *g)
 	       g->types <= 65536 && (g->types & (g->types - 1)) == 0 &&
 	       g->names == power_of_two(g->slots * WORDS_PER_SLOT) &&
 	       g->task_words == power_of_two(all_cells(g) * 2) &&
-	       g->arg_max <= 1u << 20 && g->arg_max % 64 == 0 &&
-	       g->result_max <= 1u << 20 && g->result_max % 64 == 0;
+	       g->arg_max <= 1u << 20 && g->arg_max % 8 == 0 &&
+	       g->result_max <= 1u << 20 && g->result_max % 8 == 0;
 }
 
 /* Bytes of a bit per slot, in lines of their own. */
@@ -57,7 +57,8 @@ struct fr__layout fr__layout_of(const struct fr__geometry *g)
 	struct fr__layout l;
 
 	l.slot_bits = slot_bits(g);
-	l.cell_bytes = sizeof(struct fr__cell) + g->arg_max + g->result_max;
+	l.cell_bytes = (fr__cell_result_at(g, g->arg_max) + g->result_max +
+			FR__LINE - 1) / FR__LINE * FR__LINE;
 	l.done_stride = ((g->cells > g->main_cells ? g->cells : g->main_cells) +
 			 511) / 512 * 8; /* whole lines */
 	l.mailbox_stride = sizeof(struct fr__ring_ctl) +
@@ -124,8 +125,8 @@ int fr__geometry_from(const struct fr_arena_opts *o, struct fr__geometry *g)
 	g->mailbox_units = (uint32_t)(mailbox / FR__UNIT);
 	g->events = o->events ? o->events : 256;
 	g->types = o->types ? o->types : 256;
-	g->arg_max = (uint32_t)(arg + 63) / 64 * 64;
-	g->result_max = (uint32_t)(result + 63) / 64 * 64;
+	g->arg_max = (uint32_t)(arg + 7) / 8 * 8;
+	g->result_max = (uint32_t)(result + 7) / 8 * 8;
 	g->names = power_of_two(g->slots * WORDS_PER_SLOT);
 	if (all_cells(g) > 1u << FR__CELL_BITS)
 		return -EINVAL;

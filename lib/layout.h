@@ -41,7 +41,7 @@
 #include <stddef.h>
 
 #define FR__MAGIC UINT64_C(0x676e69726b726f66) /* "forkring", little-endian */
-#define FR__LAYOUT_VERSION 3
+#define FR__LAYOUT_VERSION 4
 #define FR__LINE 64
 #define FR__SLOTS_MAX 4096
 #define FR__NAME_BYTES (FR_NAME_MAX + 1)
@@ -57,8 +57,8 @@ struct fr__geometry {
 	uint32_t types;         /* a power of two */
 	uint32_t names;         /* words of the name index; a power of two */
 	uint32_t task_words;    /* of the task ring; a power of two */
-	uint32_t arg_max;       /* bytes; a multiple of 64 */
-	uint32_t result_max;    /* bytes; a multiple of 64 */
+	uint32_t arg_max;       /* bytes; a multiple of 8 */
+	uint32_t result_max;    /* bytes; a multiple of 8 */
 };
 
 struct fr__header {
@@ -199,9 +199,9 @@ struct fr__cell {
 	uint32_t result_len;
 	int32_t value;
 	uint64_t worker; /* address */
-	char pad[64 - 40];
-	/* arg_max bytes (W: submitter while FILLING), then result_max bytes
-	 * (W: worker while TAKEN). */
+	/* W: submitter while FILLING. R: worker. Behind it the result
+	 * (fr__cell_result_at()): W: worker while TAKEN. R: submitter. */
+	unsigned char arg[];
 };
 
 /* Control lines of a record ring, a pair of lines apart: the CPU fetches
@@ -259,7 +259,7 @@ _Static_assert(offsetof(struct fr__slot, name) == 64, "line 1");
 _Static_assert(offsetof(struct fr__slot, taking) == 128, "line 2");
 _Static_assert(sizeof(struct fr__type_entry) == 64, "one line");
 _Static_assert(sizeof(struct fr__event) == 64, "one line");
-_Static_assert(sizeof(struct fr__cell) == 64, "one line");
+_Static_assert(sizeof(struct fr__cell) == 40, "24 bytes left in a line");
 _Static_assert(sizeof(struct fr__ring_ctl) == 256, "two pairs of lines");
 _Static_assert(sizeof(struct fr__record) == 24, "40 bytes left in a line");
 _Static_assert(sizeof(struct fr__taskring_ctl) == 256, "two pairs of lines");

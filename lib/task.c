@@ -4,7 +4,7 @@
  * only says where to look.
  *
  * A cell's state word: generation, attempt, state, owner, outcome; every change
- * is one CAS of it:
+ * is one CAS of it, or one store where only one may change it:
  *
  *	FREE(g) -> FILLING(g+1, submitter) -> QUEUED -> TAKEN(worker, attempt+1)
  *	  ^							|
@@ -20,7 +20,7 @@
  *  fill the cell		 take an entry			 swap done bits
  *  QUEUED			 CAS QUEUED -> TAKEN		 CAS DONE -> HELD
  *  push (taskring.c)		 run				 read in place
- *  an idle bit set?		 CAS TAKEN -> DONE		 HELD -> FREE
+ *  an idle bit set?		 TAKEN -> DONE			 HELD -> FREE
  *    clear it, ring its bell	 set the done bit, ring
  *
  * Idle workers: a bit per slot. A worker sets its bit after its mark and before
@@ -300,7 +300,7 @@ int fr_submit(struct fr_process *p, const struct fr_task *task,
 	c->kind = task->kind;
 	c->arg_len = (uint32_t)task->len;
 	if (task->len)
-		memcpy(fr__cell_arg(c), task->arg, task->len);
+		memcpy(c->arg, task->arg, task->len);
 	queued = fr__cell_word(g, 0, FR__CELL_QUEUED, p->index, 0);
 	fr__cell_step_own(c, word, queued);
 	rc = fr__cell_push(a, p->first_cell + (uint32_t)i, g);
@@ -362,7 +362,7 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 {
 	struct fr_arena *a = p->arena;
 	struct fr__cell *c = fr__arena_cell(a, p->first_cell + i);
-	uint32_t len;
+	uint32_t len, arg_len;
 	uint64_t word;
 	bool run;
 
@@ -382,7 +382,8 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 	run = fr__cell_outcome(word) == FR_TASK_DONE ||
 	      fr__cell_outcome(word) == FR_TASK_FAILED;
 	len = run ? fr__once(c->result_len) : 0;
-	if (len > a->geo.result_max)
+	arg_len = fr__once(c->arg_len);
+	if (len > a->geo.result_max || arg_len > a->geo.arg_max)
 		return -EBADMSG;
 	*r = (struct fr_result){
 		.id = fr__task_id(p->first_cell + i, fr__cell_generation(word)),
@@ -390,7 +391,7 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 		.value = run ? c->value : -ECANCELED,
 		.kind = c->kind,
 		.attempt = fr__cell_attempt(word),
-		.data = fr__cell_result(a, c),
+		.data = fr__cell_result(a, c, arg_len),
 		.len = len,
 		.worker.id = run ? c->worker : 0,
 	};
@@ -556,17 +557,17 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 		p->took = true;
 	}
 	fr__ring_if_dry(a);
+	len = fr__once(c->arg_len);
 	*reply = (struct fr_reply){
-		.data = fr__cell_result(a, c),
+		.data = fr__cell_result(a, c, len),
 		.max = a->geo.result_max,
 	};
-	len = fr__once(c->arg_len);
 	if (len > a->geo.arg_max) {
 		fr_complete(p, -EBADMSG, reply);
 		return -EBADMSG;
 	}
 	*task = (struct fr_task){
-		.arg = fr__cell_arg(c),
+		.arg = c->arg,
 		.len = len,
 		.kind = c->kind,
 		.attempt = fr__cell_attempt(p->in_hand_state),
@@ -648,8 +649,8 @@ int fr_complete(struct fr_process *p, int value, const struct fr_reply *reply)
 			     p->index,
 			     value < 0 ? FR_TASK_FAILED : FR_TASK_DONE);
 	p->in_hand = 0;
-	if (fr__cell_step(c, p->in_hand_state, done))
-		fr__cell_tell(a, cell, done, from);
+	fr__cell_put(c, done);
+	fr__cell_tell(a, cell, done, from);
 	return 0;
 }
 

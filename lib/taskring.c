@@ -9,17 +9,21 @@
  *	cell, generation, lap	an entry
  *
  * Push						Take
- *  t = tail; word t EMPTY(lap)?			 h = head; word h an entry of lap?
+ *  t = tail, past words of this lap		 h = head, past words taken
+ *  tail S behind? CAS tail -> t		 word h an entry of lap?
  *  CAS EMPTY(lap) -> entry			 note it in *taking
- *  CAS tail t -> t+1				 CAS entry -> EMPTY(lap+1)
- *						 CAS head h -> h+1
+ *						 head S behind? CAS head -> h
+ *						 CAS entry -> EMPTY(lap+1)
  *
- * Each is one CAS of a whole word, so nothing is ever half done. tail and head
- * are moved by whoever finds that they lag. An entry is a hint: it counts only
+ * Each is one CAS of a whole word, so nothing is ever half done. tail and head only
+ * say where to begin: the words tell how far it is really. So they need not be moved
+ * each time; whoever would leave one more than S words behind moves it first. S is
+ * a line of words, or half of a smaller ring. A process begins no earlier than it
+ * last came to (near). An entry is a hint: it counts only
  * when the cell's own state says so, so one that is doubled or stale harms
  * nobody, and one may be pushed again whenever it might have been lost.
  *
- * Invariants: tail and head each lag by at most one word; words between the true
+ * Invariants: tail and head each lag by at most S words; words between the true
  * head and the true tail are entries of their lap. Neither waits for the other:
  * when head lags, the word under it may be the next lap's entry by now.
  *
@@ -29,8 +33,8 @@
  * CAS (fr__taskring_replace). So no entry ever moves, none is in anybody's hands but
  * a taker's, and one that stays there is found by a look at every word.
  *
- * A death leaves: before the CAS nothing; after a push's CAS a tail that lags
- * (helped); after a take's CAS an entry in no ring, noted in the dead one's
+ * A death leaves: before the CAS nothing; after a push's CAS an entry like any
+ * other; after a take's CAS an entry in no ring, noted in the dead one's
  * *taking: recovery pushes it again, unless it is there.
  *
  * A word that comes round to the same value needs 2^23 laps, and is then as
@@ -42,6 +46,7 @@
 
 #define SPREAD UINT64_C(0x9e3779b97f4a7c15) /* odd */
 #define LAP_BITS 23
+#define LAG (FR__LINE / sizeof(struct fr__a64))
 #define ENTRY (UINT64_C(1) << 63)
 
 /* entry (1 bit) | cell (24) | generation (16) | lap (23), XOR secret */
@@ -98,14 +103,26 @@ static inline uint32_t generation_of(uint64_t plain)
 	return plain >> LAP_BITS & ((1u << FR__CELL_GENERATION_BITS) - 1);
 }
 
+/* This process has come nowhere yet. */
+static void begin(const struct fr__taskring *r)
+{
+	/* [TASKRING-1] relaxed: nobody else sees it yet. */
+	fr__store_relaxed(&r->near->tail, fr__load_relaxed(&r->ctl->tail));
+	fr__store_relaxed(&r->near->head, fr__load_relaxed(&r->ctl->head));
+}
+
 void fr__taskring_map(struct fr__taskring *r, struct fr__taskring_ctl *ctl,
-		      void *words, uint32_t count, uint64_t secret)
+		      void *words, uint32_t count, uint64_t secret,
+		      struct fr__taskring_near *near)
 {
 	r->ctl = ctl;
 	r->words = words;
 	r->mask = count - 1;
 	r->shift = (unsigned)__builtin_ctz(count);
+	r->lag = count / 2 < LAG ? count / 2 : LAG;
 	r->secret = secret;
+	r->near = near;
+	begin(r);
 }
 
 void fr__taskring_init(const struct fr__taskring *r, uint64_t start)
@@ -113,28 +130,47 @@ void fr__taskring_init(const struct fr__taskring *r, uint64_t start)
 	uint64_t p;
 
 	for (p = start; p != start + r->mask + 1; p++)
-		/* [TASKRING-1] relaxed: nobody else sees the arena yet. */
+		/* as [TASKRING-1] */
 		fr__store_relaxed(&r->words[p & r->mask],
 				  empty(r, lap_of(r, p)));
 	/* as [TASKRING-1] */
 	fr__store_relaxed(&r->ctl->tail, start);
 	fr__store_relaxed(&r->ctl->head, start);
-}
-
-/* Move a counter over the word at position, if nobody has. */
-static inline void advance(struct fr__a64 *counter, uint64_t position)
-{
-	/* [TASKRING-2] acq_rel: counter moved -> who reads it sees the word
-	 * changed. Pairs with [TASKRING-3]. Without it: the ring could look
-	 * full or empty when it is not. */
-	fr__cas_acq_rel(counter, &position, position + 1);
+	begin(r);
 }
 
 static inline uint64_t at(const struct fr__a64 *counter)
 {
 	/* [TASKRING-3] acquire: counter -> the words it moved over. Pairs with
-	 * [TASKRING-2]. Without it: see there. */
+	 * [TASKRING-2] and [TASKRING-8]. Without it: see there. */
 	return fr__load_acquire(counter);
+}
+
+/* Positions are compared by their distance, which is right across 2^64. */
+static inline bool before(uint64_t a, uint64_t b)
+{
+	return (int64_t)(a - b) < 0;
+}
+
+/* The word at position is about to be changed. Would that leave the counter, which
+ * was read before, too far behind? Then it goes there first. */
+static inline void keep_up(const struct fr__taskring *r, struct fr__a64 *counter,
+			   uint64_t was, uint64_t position)
+{
+	while (!before(position, was + r->lag))
+		/* [TASKRING-2] acq_rel: counter moved -> who reads it sees the
+		 * words changed. Pairs with [TASKRING-3]. Without it: the ring
+		 * could look full or empty when it is not. */
+		if (fr__cas_acq_rel(counter, &was, position))
+			break;
+}
+
+static inline void came_to(struct fr__a64 *near, uint64_t position)
+{
+	/* [TASKRING-8] release: words up to there changed -> this process's
+	 * own counter. Pairs with [TASKRING-3]. Without it: as [TASKRING-2],
+	 * for another thread. */
+	fr__store_release(near, position);
 }
 
 static inline uint64_t look(const struct fr__taskring *r, uint64_t position)
@@ -148,13 +184,15 @@ static inline uint64_t look(const struct fr__taskring *r, uint64_t position)
 int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
 		      uint32_t generation)
 {
+	uint64_t tail = at(&r->ctl->tail), t = at(&r->near->tail);
 	unsigned lost = 0;
 
+	t = before(t, tail) ? tail : t;
 	while (lost < 1000) {
-		uint64_t t = at(&r->ctl->tail), lap = lap_of(r, t);
-		uint64_t seen = look(r, t), free = empty(r, lap);
+		uint64_t lap = lap_of(r, t), seen = look(r, t);
 
-		if (seen == free) {
+		if (seen == empty(r, lap)) {
+			keep_up(r, &r->ctl->tail, tail, t);
 			/* [TASKRING-5] seq_cst: cell filled -> entry -> the
 			 * look for idle takers. Pairs with [TASKRING-4] and
 			 * [TASK-2]. Without it: we miss the idle mark while
@@ -162,16 +200,20 @@ int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
 			if (!fr__cas_sc(&r->words[t & r->mask], &seen,
 					entry(r, cell, generation, lap)))
 				continue;
-			advance(&r->ctl->tail, t);
+			came_to(&r->near->tail, t + 1);
 			return 0;
 		}
 		if (is_entry(r, seen, lap) ||
-		    seen == empty(r, lap_of(r, t + r->mask + 1)))
-			advance(&r->ctl->tail, t);
-		else if (at(&r->ctl->tail) != t)
+		    seen == empty(r, lap_of(r, t + r->mask + 1))) {
+			t++;
 			continue;
-		else if (is_entry(r, seen, lap_of(r, t - r->mask - 1)))
+		}
+		if (is_entry(r, seen, lap_of(r, t - r->mask - 1)))
 			return -EAGAIN;
+		/* A lap behind? */
+		tail = at(&r->ctl->tail);
+		if (before(t, tail))
+			t = tail;
 		else
 			lost++;
 	}
@@ -183,18 +225,16 @@ int fr__taskring_replace(const struct fr__taskring *r,
 					   uint32_t generation),
 			 const void *ctx, uint32_t cell, uint32_t generation)
 {
-	uint64_t p = at(&r->ctl->head), end = p + r->mask + 1;
+	uint64_t p = at(&r->ctl->head), end = p + r->lag + r->mask + 1;
 
 	for (; p != end; p++) {
 		uint64_t lap = lap_of(r, p), seen = look(r, p);
 		uint64_t plain = seen ^ r->secret;
 
-		if (!is_entry(r, seen, lap)) {
-			/* Head lags; or the ring is not full any more. */
-			if (is_taken(r, seen, p))
-				advance(&r->ctl->head, p);
+		if (is_taken(r, seen, p)) /* head lags */
+			continue;
+		if (!is_entry(r, seen, lap)) /* to the end, or not full any more */
 			return 0;
-		}
 		if (may_count(ctx, cell_of(plain), generation_of(plain)))
 			continue;
 		/* as [TASKRING-5]; else it was taken, or replaced by another */
@@ -221,34 +261,41 @@ bool fr__taskring_has(const struct fr__taskring *r, uint32_t cell,
 int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 		      uint32_t *cell, uint32_t *generation)
 {
+	uint64_t head = at(&r->ctl->head), h = at(&r->near->head);
 	unsigned lost = 0;
 
+	h = before(h, head) ? head : h;
 	while (lost < 1000) {
-		uint64_t h = at(&r->ctl->head), lap = lap_of(r, h);
-		uint64_t seen = look(r, h), plain = seen ^ r->secret;
+		uint64_t lap = lap_of(r, h), seen = look(r, h);
+		uint64_t plain = seen ^ r->secret;
 
 		if (is_entry(r, seen, lap)) {
 			/* [TASKRING-7] relaxed: read only once we are proven
 			 * dead, and before the CAS in our own order of stores
 			 * by [TASKRING-6]. */
 			fr__store_relaxed(taking, plain);
+			keep_up(r, &r->ctl->head, head, h);
 			/* [TASKRING-6] seq_cst: *taking -> the entry gone;
 			 * entry -> the cell. Pairs with [TASKRING-4]. Without
 			 * it: an entry is gone and nobody knows by whom. */
 			if (!fr__cas_sc(&r->words[h & r->mask], &seen,
 					empty(r, lap_of(r, h + r->mask + 1))))
 				continue;
-			advance(&r->ctl->head, h);
+			came_to(&r->near->head, h + 1);
 			*cell = cell_of(plain);
 			*generation = generation_of(plain);
 			return 1;
 		}
-		if (is_taken(r, seen, h))
-			advance(&r->ctl->head, h);
-		else if (at(&r->ctl->head) != h)
-			continue;
-		else if (seen == empty(r, lap))
+		if (seen == empty(r, lap))
 			return 0;
+		if (is_taken(r, seen, h)) {
+			h++;
+			continue;
+		}
+		/* A lap behind? */
+		head = at(&r->ctl->head);
+		if (before(h, head))
+			h = head;
 		else
 			lost++;
 	}
@@ -268,22 +315,31 @@ bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
 
 bool fr__taskring_any(const struct fr__taskring *r)
 {
-	uint64_t h;
+	uint64_t h = at(&r->ctl->head);
 	unsigned tries;
 
 	for (tries = 0; tries < 1000; tries++) {
-		uint64_t seen;
+		uint64_t seen = look(r, h);
 
-		h = at(&r->ctl->head);
-		seen = look(r, h);
 		if (is_entry(r, seen, lap_of(r, h)))
 			return true;
-		if (is_taken(r, seen, h))
-			advance(&r->ctl->head, h);
-		else if (at(&r->ctl->head) == h)
+		if (seen == empty(r, lap_of(r, h)))
 			return false;
+		h = is_taken(r, seen, h) ? h + 1 : at(&r->ctl->head);
 	}
 	return true;
+}
+
+/* Where a counter that may lag should be: past words that were taken and, of the
+ * tail, entries. */
+static uint64_t caught_up(const struct fr__taskring *r, uint64_t p, bool tail)
+{
+	uint64_t end = p + r->lag;
+
+	while (p != end && (is_taken(r, look(r, p), p) ||
+			    (tail && is_entry(r, look(r, p), lap_of(r, p)))))
+		p++;
+	return p;
 }
 
 const char *fr__taskring_check(const struct fr__taskring *r, uint32_t cells,
@@ -291,14 +347,9 @@ const char *fr__taskring_check(const struct fr__taskring *r, uint32_t cells,
 					    uint32_t generation),
 			       void *ctx)
 {
-	uint64_t h = at(&r->ctl->head), t = at(&r->ctl->tail), p;
-	uint64_t seen = look(r, t);
+	uint64_t h = caught_up(r, at(&r->ctl->head), false);
+	uint64_t t = caught_up(r, at(&r->ctl->tail), true), p, seen;
 
-	/* Each may lag by one. */
-	if (is_entry(r, seen, lap_of(r, t)) || is_taken(r, seen, t))
-		t++;
-	if (is_taken(r, look(r, h), h))
-		h++;
 	if (t - h > r->mask + 1)
 		return "tail is before head, or a lap ahead of it";
 	for (p = h; p != t; p++) {

@@ -9,19 +9,27 @@
 
 #include "layout.h"
 
+/* Where this process last came to; tail and head of the ring may be behind it. */
+struct fr__taskring_near {
+	struct fr__a64 tail, head;
+};
+
 struct fr__taskring {
 	struct fr__taskring_ctl *ctl;
 	struct fr__a64 *words;
 	uint64_t mask;
 	unsigned shift;
+	unsigned lag; /* words that head and tail may be behind */
 	uint64_t secret;
+	struct fr__taskring_near *near;
 };
 
 #define FR__CELL_BITS 24
 #define FR__CELL_GENERATION_BITS 16
 
 void fr__taskring_map(struct fr__taskring *r, struct fr__taskring_ctl *ctl,
-		      void *words, uint32_t count, uint64_t secret);
+		      void *words, uint32_t count, uint64_t secret,
+		      struct fr__taskring_near *near);
 void fr__taskring_init(const struct fr__taskring *r, uint64_t start_position);
 
 /* 0, or -EAGAIN full, -EBADMSG damaged. */

@@ -204,8 +204,8 @@ static void assert_odd(const struct fr_arena_info *info)
 	assert_int_equal(info->message_max, 4096 - 24);
 	assert_int_equal(info->cells, 5);
 	assert_int_equal(info->main_cells, 7);
-	assert_int_equal(info->arg_max, 128);
-	assert_int_equal(info->result_max, 64);
+	assert_int_equal(info->arg_max, 72);
+	assert_int_equal(info->result_max, 8);
 	assert_int_equal(info->events, 9);
 	assert_int_equal(info->types, 32);
 }

@@ -674,6 +674,7 @@ static void the_next_consumer_goes_on_where_the_last_one_was(void **state)
 
 struct tasks {
 	struct fr__taskring ring;
+	struct fr__taskring_near near;
 	struct fr__taskring_ctl ctl;
 	struct fr__a64 words[WORDS];
 	struct fr__a64 taking;
@@ -682,7 +683,8 @@ struct tasks {
 static void tasks_at(struct tasks *t, uint64_t position)
 {
 	memset(t, 0, sizeof(*t));
-	fr__taskring_map(&t->ring, &t->ctl, t->words, WORDS, SECRET);
+	fr__taskring_map(&t->ring, &t->ctl, t->words, WORDS, SECRET,
+			 &t->near);
 	fr__taskring_init(&t->ring, position);
 }
 
@@ -741,42 +743,118 @@ static void a_full_task_ring_says_so(void **state)
 	take_is(&t, 9, 1);
 }
 
-static void a_counter_that_lags_is_moved_by_the_next(void **state)
+/* As one who comes anew sees the same ring. */
+static void come_anew(struct tasks *t)
 {
+	fr__taskring_map(&t->ring, &t->ctl, t->words, WORDS, SECRET, &t->near);
+}
+
+static void counters_that_lag_mislead_nobody(void **state)
+{
+	unsigned lag = WORDS / 2, i, k;
 	struct tasks t;
+	uint32_t c, g;
 
 	(void)state;
-	tasks_at(&t, 0);
-	assert_int_equal(fr__taskring_push(&t.ring, 1, 1), 0);
-	t.ctl.tail.raw = 0; /* as after a death behind the CAS */
-	assert_int_equal(fr__taskring_push(&t.ring, 2, 1), 0);
-	take_is(&t, 1, 1);
-	t.ctl.head.raw = 0;
-	take_is(&t, 2, 1);
-	t.ctl.head.raw = 1;
-	assert_false(fr__taskring_any(&t.ring));
-	assert_int_equal(fr__taskring_push(&t.ring, 3, 1), 0);
-	take_is(&t, 3, 1);
+	for (k = 0; k < 2 * WORDS; k++) {
+		tasks_at(&t, UINT64_MAX - 2 * WORDS + k);
+		for (i = 0; i < 100 * WORDS; i++) {
+			uint64_t at = UINT64_MAX - 2 * WORDS + k + i;
+
+			come_anew(&t);
+			assert_false(fr__taskring_any(&t.ring));
+			assert_int_equal(fr__taskring_take(&t.ring, &t.taking,
+							   &c, &g), 0);
+			assert_true(at - t.ctl.tail.raw <= lag);
+			assert_true(at - t.ctl.head.raw <= lag);
+			come_anew(&t);
+			assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
+			assert_true(fr__taskring_any(&t.ring));
+			assert_null(fr__taskring_check(&t.ring, 100 * WORDS,
+						       NULL, NULL));
+			if (i % 2)
+				come_anew(&t);
+			take_is(&t, i, 1);
+			assert_null(fr__taskring_check(&t.ring, 100 * WORDS,
+						       NULL, NULL));
+		}
+	}
 }
 
 static void a_head_that_lags_is_passed_by_the_next_lap(void **state)
 {
+	unsigned lag = WORDS / 2, i;
 	struct tasks t;
-	unsigned i;
 
 	(void)state;
 	tasks_at(&t, 0);
-	assert_int_equal(fr__taskring_push(&t.ring, 0, 1), 0);
-	take_is(&t, 0, 1);
-	t.ctl.head.raw = 0; /* its taker has not moved it yet */
-	for (i = 1; i <= WORDS; i++)
+	for (i = 0; i < lag; i++) {
 		assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
-	t.ctl.head.raw = 0;
-	assert_true(fr__taskring_any(&t.ring));
-	t.ctl.head.raw = 0;
-	for (i = 1; i <= WORDS; i++)
 		take_is(&t, i, 1);
+	}
+	assert_int_equal(t.ctl.head.raw, 0);
+	for (i = 0; i < WORDS; i++)
+		assert_int_equal(fr__taskring_push(&t.ring, i, 2), 0);
+	come_anew(&t);
+	assert_true(fr__taskring_any(&t.ring));
+	assert_int_equal(fr__taskring_push(&t.ring, 0, 1), -EAGAIN);
+	assert_null(fr__taskring_check(&t.ring, WORDS, NULL, NULL));
+	for (i = 0; i < WORDS; i++)
+		take_is(&t, i, 2);
 	assert_false(fr__taskring_any(&t.ring));
+}
+
+static bool is_not_three(const void *ctx, uint32_t cell, uint32_t generation)
+{
+	(void)ctx;
+	(void)generation;
+	return cell != 3;
+}
+
+static void an_entry_is_replaced_behind_a_head_that_lags(void **state)
+{
+	unsigned lag = WORDS / 2, i;
+	struct tasks t;
+
+	(void)state;
+	tasks_at(&t, 0);
+	for (i = 0; i < lag; i++) {
+		assert_int_equal(fr__taskring_push(&t.ring, 3, 1), 0);
+		take_is(&t, 3, 1);
+	}
+	for (i = 0; i < WORDS - 1; i++)
+		assert_int_equal(fr__taskring_push(&t.ring, 7, 1), 0);
+	assert_int_equal(fr__taskring_push(&t.ring, 3, 2), 0);
+	assert_int_equal(fr__taskring_push(&t.ring, 8, 1), -EAGAIN);
+	assert_int_equal(fr__taskring_replace(&t.ring, is_not_three, NULL, 8, 1),
+			 1);
+	assert_int_equal(fr__taskring_replace(&t.ring, is_not_three, NULL, 9, 1),
+			 0);
+	for (i = 0; i < WORDS - 1; i++)
+		take_is(&t, 7, 1);
+	take_is(&t, 8, 1);
+}
+
+static void who_stood_still_for_laps_finds_the_place(void **state)
+{
+	unsigned laps, i;
+	struct tasks t;
+
+	(void)state;
+	for (laps = 1; laps < 5; laps++) {
+		struct fr__taskring_near old;
+
+		tasks_at(&t, 3);
+		old = t.near;
+		for (i = 0; i < laps * WORDS + 1; i++) {
+			assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
+			take_is(&t, i, 1);
+		}
+		t.near = old;
+		assert_int_equal(fr__taskring_push(&t.ring, 77, 1), 0);
+		t.near = old;
+		take_is(&t, 77, 1);
+	}
 }
 
 static void what_a_taker_takes_is_noted(void **state)
@@ -799,13 +877,15 @@ static void a_damaged_word_ends_in_an_error(void **state)
 	struct tasks t;
 	uint32_t c, g;
 	unsigned bit;
+	uint64_t was;
 
 	(void)state;
 	for (bit = 0; bit < 63; bit++) {
 		tasks_at(&t, 0);
 		t.words[0].raw ^= UINT64_C(1) << bit;
+		was = t.words[0].raw;
 		assert_true(fr__taskring_push(&t.ring, 1, 1) < 0 ||
-			    t.ctl.tail.raw != 0);
+			    t.words[0].raw == was);
 		tasks_at(&t, 0);
 		t.words[0].raw ^= UINT64_C(1) << bit;
 		assert_true(fr__taskring_take(&t.ring, &t.taking, &c, &g) <=
@@ -843,8 +923,10 @@ int main(void)
 		TEST(the_next_consumer_goes_on_where_the_last_one_was),
 		TEST(entries_come_out_in_order_over_many_laps),
 		TEST(a_full_task_ring_says_so),
-		TEST(a_counter_that_lags_is_moved_by_the_next),
+		TEST(counters_that_lag_mislead_nobody),
 		TEST(a_head_that_lags_is_passed_by_the_next_lap),
+		TEST(an_entry_is_replaced_behind_a_head_that_lags),
+		TEST(who_stood_still_for_laps_finds_the_place),
 		TEST(what_a_taker_takes_is_noted),
 		TEST(a_damaged_word_ends_in_an_error),
 	};

@@ -205,6 +205,7 @@ static void producers_and_a_sleeping_consumer(void **state)
 
 static struct fr__taskring tasks;
 static struct fr__taskring_ctl tasks_ctl;
+static struct fr__taskring_near tasks_near;
 static struct fr__a64 words[WORDS];
 static uint32_t payload[PRODUCERS][TASKS]; /* written before the push */
 static unsigned char taken[PRODUCERS][TASKS];
@@ -251,7 +252,7 @@ static void each_entry_is_taken_once_and_whole(void **state)
 
 	(void)state;
 	fr__taskring_map(&tasks, &tasks_ctl, words, WORDS,
-			 UINT64_C(0x51ab1e));
+			 UINT64_C(0x51ab1e), &tasks_near);
 	fr__taskring_init(&tasks, (UINT64_C(1) << 23) * WORDS - 100);
 	for (i = 0; i < PRODUCERS; i++) {
 		pthread_create(&pushers[i], NULL, push_all,

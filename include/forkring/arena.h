@@ -30,7 +30,7 @@ struct fr_arena_opts {
 	unsigned cells;
 	unsigned main_cells;
 	/* Largest argument and largest result of a task, in bytes: up to
-	 * 1 MiB, rounded up to a multiple of 64, default 1024 each. */
+	 * 1 MiB, rounded up to a multiple of 8, default 1024 each. */
 	size_t arg_max;
 	size_t result_max;
 	/* Events of all groups: 1..65536, default 256. */

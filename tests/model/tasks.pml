@@ -10,6 +10,9 @@
  * FULL: the ring is full of entries that will not count; the recoverer may be killed;
  * the second taker is started when all else is done.
  *
+ * Who pushes is one that begins at tail, as far behind as that may be; who takes
+ * begins where it was.
+ *
  * Checked: each task has exactly one result, if its submitter lives; nobody takes a
  * task from one who lives; at the end every cell is FREE; no word of the ring looks
  * damaged; nobody waits for ever, where the C tries a thousand times neither.
@@ -18,8 +21,8 @@
 /* variant -DAGAIN: the recoverer is killed, too */
 /* variant -DBURY: the same with an attempt less */
 /* variant -DFULL: push finds the ring full */
-/* mutant NO_TAIL: who finds tail behind waits for its owner to move it */
-/* mutant NO_HEAD: who finds head behind waits for its owner to move it */
+/* mutant NO_TAIL -DFULL: nobody moves tail */
+/* mutant NO_HEAD -DFULL: nobody moves head */
 /* mutant NO_TAKING: the taker does not note what it takes */
 /* mutant NO_PUSH: what is QUEUED again is not pushed */
 /* mutant NO_TELL: recovery does not tell what the dead one finished */
@@ -28,7 +31,7 @@
 /* mutant PUSH_FIRST: submit pushes before the cell is QUEUED */
 /* mutant NO_COUNTS -DFULL: the taker does not look whether an entry counts */
 /* mutant REPLACE_TAKEN -DFULL: the entry of a TAKEN task is replaced */
-/* mutant NO_LAG -DFULL: who replaces does not help a head that lags */
+/* mutant NO_LAG -DFULL: who replaces does not pass what a head that lags is behind */
 /* mutant NO_SUBMITTER -DBOTH: who finishes does not look whether its submitter is there */
 /* mutant STATE_LATE -DBOTH: the submitter's state changes after its cells are dropped */
 
@@ -54,6 +57,7 @@
 
 #define CELLS 2
 #define W 4 /* words of the ring: twice as many as cells */
+#define LAG 3 /* the C leaves half of the ring, which is more cautious */
 #define LAP(p) ((p) / W)
 #define U(p) ((p) % W)
 
@@ -95,14 +99,6 @@ byte results[CELLS];
 byte recovered;
 bool submitted;
 
-inline advance(counter, position)
-{
-	if
-	:: counter == position -> counter = position + 1
-	:: else
-	fi
-}
-
 /* [TASK-3] */
 inline step(c, from, to)
 {
@@ -130,20 +126,22 @@ inline step(c, from, to)
 #define P_TAIL 1
 #define P_LOOK 2
 #define P_PUT 3
-#define P_ADVANCE 4
-#define P_FULL 5
+#define P_KEEP 4
+#define P_LOST 5
 #define R_HEAD 6
 #define R_LOOK 7
 #define R_CELL 8
 #define R_CAS 9
 #define P_WAIT 10
 #define R_WAIT 11
-#define R_TAKEN 12
 
-#define CHANGED (tail != t || head != h || !IS_ENTRY(word[U(t)], LAP(t) - 1))
+/* keep_up(): another try is needed. */
+#define BEHIND(counter, was, p) ((p) >= (was) + LAG && (counter) != (was))
+
+#define CHANGED (!IS_ENTRY(word[U(t)], LAP(t) - 1))
 
 #define push_locals                                                            \
-	byte t, p, h, seen, pc, hand;                                          \
+	byte t, p, was, seen, pc, hand;                                        \
 	bool ok, more
 
 /* fr__cell_push() of hand, from P_TAIL; push_again(), from P_HAS. */
@@ -161,62 +159,59 @@ inline push(from)
 		pc = (t == W -> P_TAIL : P_HAS)
 	   }
 	/* fr__taskring_push() */
-	:: atomic { pc == P_TAIL -> t = tail; pc = P_LOOK /* [TASKRING-3] */ }
+	:: atomic { pc == P_TAIL -> t = tail; was = tail; pc = P_LOOK /* [TASKRING-3] */ }
 	:: atomic { pc == P_LOOK ->
 		seen = word[U(t)]; /* [TASKRING-4] */
 		if
-		:: seen == EMPTY(LAP(t)) -> pc = P_PUT
-		:: IS_ENTRY(seen, LAP(t)) || seen == EMPTY(LAP(t) + 1) ->
-			pc = P_ADVANCE
-		:: else -> pc = P_FULL
+		:: seen == EMPTY(LAP(t)) -> pc = P_KEEP
+		:: IS_ENTRY(seen, LAP(t)) || seen == EMPTY(LAP(t) + 1) -> t++
+		:: IS_ENTRY(seen, LAP(t) - 1) -> pc = R_HEAD
+		:: else -> pc = P_LOST
 		fi
+	   }
+	:: atomic { pc == P_KEEP ->
+#ifndef NO_TAIL
+		if
+		:: BEHIND(tail, was, t) -> was = tail
+		:: else ->
+			if
+			:: t >= was + LAG -> tail = t /* [TASKRING-2] */
+			:: else
+			fi;
+			pc = P_PUT
+		fi
+#else
+		pc = P_PUT
+#endif
 	   }
 	:: atomic { pc == P_PUT ->
 		if
 		:: word[U(t)] == EMPTY(LAP(t)) -> /* [TASKRING-5] */
 			word[U(t)] = ENTRY(hand, LAP(t));
+			assert(t < tail + LAG);
 			more = false;
-			pc = P_ADVANCE
-		:: else -> pc = P_TAIL
+			break
+		:: else -> pc = P_LOOK
 		fi
 	   }
-	:: atomic { pc == P_ADVANCE ->
-#ifdef NO_TAIL
-		!more || tail != t;
-#else
-		advance(tail, t); /* [TASKRING-2] */
-#endif
-		pc = P_TAIL;
-		if
-		:: !more -> break
-		:: else
-		fi
-	   }
-	:: atomic { pc == P_FULL ->
-		if
-		:: tail != t -> pc = P_TAIL /* [TASKRING-3] */
-		:: else ->
-			assert(IS_ENTRY(seen, LAP(t) - 1));
-			pc = R_HEAD
-		fi
+	:: atomic { pc == P_LOST ->
+		was = tail; /* [TASKRING-3] */
+		assert(t < was);
+		t = was;
+		pc = P_LOOK
 	   }
 	/* fr__taskring_replace() */
-	:: atomic { pc == R_HEAD -> h = head; p = h; pc = R_LOOK /* [TASKRING-3] */ }
-	:: atomic { pc == R_LOOK && p == h + W -> pc = R_WAIT }
-	:: atomic { pc == R_LOOK && p < h + W ->
+	:: atomic { pc == R_HEAD -> p = head; was = p; pc = R_LOOK /* [TASKRING-3] */ }
+	:: atomic { pc == R_LOOK && p == was + W + LAG -> pc = R_WAIT }
+	:: atomic { pc == R_LOOK && p < was + W + LAG ->
 		seen = word[U(p)]; /* [TASKRING-4] */
 		if
 		:: IS_ENTRY(seen, LAP(p)) -> pc = R_CELL
 #ifndef NO_LAG
-		:: seen == EMPTY(LAP(p) + 1) || IS_ENTRY(seen, LAP(p) + 1) ->
-			pc = R_TAKEN
+		:: seen == EMPTY(LAP(p) + 1) || IS_ENTRY(seen, LAP(p) + 1) -> p++
 #endif
 		:: else -> pc = P_WAIT
 		fi
-	   }
-	:: atomic { pc == R_TAKEN ->
-		advance(head, p); /* [TASKRING-2] */
-		pc = P_TAIL
 	   }
 	:: atomic { pc == R_CELL ->
 		if
@@ -245,7 +240,7 @@ inline push(from)
 	   }
 	:: atomic { pc == P_HAS && !more -> break }
 	od;
-	atomic { t = 0; p = 0; h = 0; seen = 0; hand = 0; pc = 0 }
+	atomic { t = 0; p = 0; was = 0; seen = 0; hand = 0; pc = 0 }
 }
 
 /* fr__cell_tell() of a cell that is DONE with state word w. */
@@ -348,10 +343,9 @@ proctype submitter()
 #define T_LOOK 1
 #define T_NOTE 2
 #define T_CAS 3
-#define T_ADVANCE 4
-#define T_AGAIN 5
+#define T_KEEP 4
+#define T_LOST 5
 #define T_NONE 6
-#define T_WORD 7
 #define T_COUNTS 8
 #define T_TAKE 9
 #define T_DONE 10
@@ -361,7 +355,7 @@ proctype submitter()
 
 proctype taker(byte me)
 {
-	byte h, seen, pc, what;
+	byte h, was, seen, pc, what;
 	short w;
 	bool ok;
 
@@ -372,53 +366,63 @@ proctype taker(byte me)
 	{
 	do
 	/* fr__taskring_take() */
-	:: atomic { pc == T_HEAD -> h = head; pc = T_LOOK /* [TASKRING-3] */ }
+	:: atomic { pc == T_HEAD ->
+		was = head; /* [TASKRING-3] */
+		h = (h < was -> was : h);
+		pc = T_LOOK
+	   }
 	:: atomic { pc == T_LOOK ->
 		seen = word[U(h)]; /* [TASKRING-4] */
 		if
 #ifdef NO_TAKING
-		:: IS_ENTRY(seen, LAP(h)) -> pc = T_CAS
+		:: IS_ENTRY(seen, LAP(h)) -> pc = T_KEEP
 #else
 		:: IS_ENTRY(seen, LAP(h)) -> pc = T_NOTE
 #endif
+		:: seen == EMPTY(LAP(h)) -> pc = T_NONE; was = 0
 		:: seen == EMPTY(LAP(h) + 1) || IS_ENTRY(seen, LAP(h) + 1) ->
-			pc = T_ADVANCE
-		:: else -> pc = T_AGAIN
+			h++
+		:: else -> pc = T_LOST
 		fi
 	   }
-	:: atomic { pc == T_NOTE -> taking[me] = seen; pc = T_CAS /* [TASKRING-7] */ }
+	:: atomic { pc == T_NOTE -> taking[me] = seen; pc = T_KEEP /* [TASKRING-7] */ }
+	:: atomic { pc == T_KEEP ->
+#ifndef NO_HEAD
+		if
+		:: BEHIND(head, was, h) -> was = head
+		:: else ->
+			if
+			:: h >= was + LAG -> head = h /* [TASKRING-2] */
+			:: else
+			fi;
+			pc = T_CAS
+		fi
+#else
+		pc = T_CAS
+#endif
+	   }
 	:: atomic { pc == T_CAS ->
 		if
 		:: word[U(h)] == seen -> /* [TASKRING-6] */
 			word[U(h)] = EMPTY(LAP(h) + 1);
+			assert(h < head + LAG);
 			what = WHAT_OF(seen);
 			seen = 0;
-			pc = T_WORD
-		:: else -> pc = T_HEAD
+			was = 0;
+			h++; /* [TASKRING-8] */
+			pc = T_COUNTS
+		:: else -> pc = T_LOOK
 		fi
 	   }
-	:: atomic { pc == T_ADVANCE ->
-#ifdef NO_HEAD
-		head != h;
-#else
-		advance(head, h); /* [TASKRING-2] */
-#endif
-		pc = T_HEAD
+	:: atomic { pc == T_LOST ->
+		was = head; /* [TASKRING-3] */
+		assert(h < was);
+		h = was;
+		pc = T_LOOK
 	   }
-	:: atomic { pc == T_AGAIN ->
-		if
-		:: head != h -> pc = T_HEAD /* [TASKRING-3] */
-		:: else -> assert(seen == EMPTY(LAP(h))); pc = T_NONE
-		fi
-	   }
-	:: atomic { pc == T_NONE && (head != h || word[U(h)] != seen) -> pc = T_HEAD }
-	:: atomic { pc == T_NONE && head == h && word[U(h)] == seen && OVER -> break }
+	:: atomic { pc == T_NONE && word[U(h)] != seen -> pc = T_HEAD; seen = 0 }
+	:: atomic { pc == T_NONE && word[U(h)] == seen && OVER -> break }
 	/* take_one() */
-	:: atomic { pc == T_WORD ->
-		advance(head, h); /* [TASKRING-2] */
-		h = 0;
-		pc = T_COUNTS
-	   }
 	:: atomic { pc == T_COUNTS ->
 		w = cell[CELL_OF(what)]; /* [TASK-1] */
 		if
@@ -447,15 +451,14 @@ proctype taker(byte me)
 	   }
 	/* fr_complete() */
 	:: atomic { pc == T_DONE ->
-		step(CELL_OF(what), w, CELL(GENERATION(w), ATTEMPT(w), DONE, me));
-		assert(ok); /* nobody takes it from the living */
+		assert(cell[CELL_OF(what)] == w); /* nobody takes it from the living */
 		w = CELL(GENERATION(w), ATTEMPT(w), DONE, me);
+		cell[CELL_OF(what)] = w; /* [TASK-17] */
 #ifdef BIT_FIRST
 		pc = T_SUBMITTER;
 #else
 		pc = T_BIT;
 #endif
-		ok = false
 	   }
 	:: atomic { pc == T_BIT ->
 		done[CELL_OF(what)] = true; /* [TASK-7] */
@@ -610,7 +613,7 @@ lives:
 		w = 0;
 		t = 0;
 		p = 0;
-		h = 0;
+		was = 0;
 		seen = 0;
 		pc = 0;
 		hand = 0;
@@ -640,16 +643,16 @@ init
 		word[0] = ENTRY(WHAT(0, 1), 0);
 		run collector();
 #endif
-		tail = 1;
 #ifdef FULL
-		/* the rest counts no more, or is there twice */
+		/* From position 1 to 4: the rest counts no more, or is there twice. */
+		word[1] = word[0];
 		if
-		:: word[1] = ENTRY(WHAT(0, 1), 0)
-		:: word[1] = ENTRY(WHAT(1, 0), 0)
+		:: word[2] = ENTRY(WHAT(0, 1), 0)
+		:: word[2] = ENTRY(WHAT(1, 0), 0)
 		fi;
-		word[2] = ENTRY(WHAT(1, 0), 0);
 		word[3] = ENTRY(WHAT(1, 0), 0);
-		tail = W;
+		word[0] = ENTRY(WHAT(1, 0), 1);
+		tail = 5 - LAG;
 #endif
 #ifdef AGAIN
 		results[1] = 1; /* there is only A's task */
