@@ -14,6 +14,8 @@
 #define FR__CALL_REFUSED 132 /* nobody there handles it */
 #define FR__CALL_LOST 133    /* the callee died */
 
+#define FR__CELL_ASK (4 * FR__LINE)
+
 static inline uint64_t fr__cell_word(uint32_t generation, unsigned attempt,
 				 enum fr__cell_state state, unsigned owner,
 				 unsigned outcome)
@@ -85,6 +87,16 @@ static inline bool fr__cell_step_own(struct fr__cell *c, uint64_t from, uint64_t
 		return fr__cell_step(c, from, to);
 	fr__cell_put(c, to);
 	return true;
+}
+
+/* Ask for a cell's lines at once, before they are wanted one after the other (the
+ * first few: of long arguments and results the CPU finds the rest itself). */
+static inline void fr__cell_ask(const struct fr_arena *a, const struct fr__cell *c)
+{
+	size_t at, end = a->cell_bytes < FR__CELL_ASK ? a->cell_bytes : FR__CELL_ASK;
+
+	for (at = 0; at < end; at += FR__LINE)
+		fr__prefetch_write((const char *)c + at);
 }
 
 /* A word with another outcome; FREE. */

@@ -54,6 +54,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long a collector naps: workers that are all busy finish half of a main's tasks
+ * meanwhile, even if those take some microseconds. */
+#define COLLECT_NAP_NS INT64_C(1000000)
+
 /* ---- idle workers ---- */
 
 static int first_of(const struct fr_arena *a, const struct fr__a64 *words)
@@ -398,6 +402,19 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 	return 1;
 }
 
+/* The result behind that of cell i will be wanted soon. */
+static void ask_for_next(const struct fr_process *p, uint32_t i)
+{
+	/* as [TASK-6] */
+	uint64_t set = fr__load_relaxed(&p->finished[i / 64]);
+
+	if (set)
+		fr__cell_ask(p->arena,
+			     fr__arena_cell(p->arena,
+					    p->first_cell + i / 64 * 64 +
+						    (uint32_t)__builtin_ctzll(set)));
+}
+
 /* None is there: 1, one is; or -errno. *deadline: 0, or what an earlier wait set. */
 static __attribute__((noinline)) int
 wait_for_result(struct fr_process *p, int64_t wait_ns, bool lazy,
@@ -408,7 +425,7 @@ wait_for_result(struct fr_process *p, int64_t wait_ns, bool lazy,
 		.ready = result_ready,
 		.arm = lazy ? lazy_arm : NULL,
 		.ctx = p,
-		.nap = {1, FR__MARK_CELLS, FR__NAP_NS},
+		.nap = {1, FR__MARK_CELLS, COLLECT_NAP_NS},
 	};
 
 	if (wait_ns == 0)
@@ -436,6 +453,7 @@ int fr__collect(struct fr_process *p, int64_t wait_ns, bool lazy,
 	while (rc >= 0) {
 		i = take_bit(p->finished, p->cell_words);
 		if (i >= 0) {
+			ask_for_next(p, (uint32_t)i);
 			rc = hold(p, (uint32_t)i, ret);
 			if (rc == 1)
 				return 0;
@@ -543,6 +561,7 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 		if (cell >= fr__cells(a))
 			return -EBADMSG;
 		c = fr__arena_cell(a, cell);
+		fr__cell_ask(a, c);
 		word = fr__cell_look(c);
 		p->in_hand_state = fr__cell_word(fr__cell_generation(word),
 						 fr__cell_attempt(word) + 1,

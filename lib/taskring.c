@@ -315,8 +315,13 @@ bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
 
 bool fr__taskring_any(const struct fr__taskring *r)
 {
-	uint64_t h = at(&r->ctl->head);
+	uint64_t h = at(&r->near->head);
 	unsigned tries;
+
+	/* Mostly, for who has just taken one, and without a look at head's line. */
+	if (is_entry(r, look(r, h), lap_of(r, h)))
+		return true;
+	h = at(&r->ctl->head);
 
 	for (tries = 0; tries < 1000; tries++) {
 		uint64_t seen = look(r, h);
