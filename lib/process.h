@@ -26,6 +26,7 @@ struct fr_process {
 	struct fr__ring mailbox;
 	struct fr__reader reader;
 	unsigned empty_looks; /* since units were freed */
+	uint32_t look_due; /* for who waits for room: after so many units freed */
 	unsigned came_ns; /* what has come since we last waited, as time */
 	unsigned next_waiter; /* for room: where to look for one first */
 	struct fr__a32 room_threads; /* that wait for room just now */

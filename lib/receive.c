@@ -30,6 +30,8 @@
 #define AHEAD_MIN_NS  100
 #define AHEAD_MAX_NS  5000
 #define AHEAD_FEW_NS  400
+/* Who waits for room is looked for after so many halves of the mailbox at the latest. */
+#define HALVES_MAX 32
 /* Bytes: of longer parts nothing is asked for; so far ahead of shorter ones. */
 #define ASK_MAX 2048
 #define ASK_AHEAD 1024
@@ -40,6 +42,7 @@ static __attribute__((noinline)) void look_for_room_waiters(struct fr_process *p
 	int woken;
 
 	p->reader.freed = 0;
+	p->look_due = (uint32_t)p->mailbox.mask / FR__ROOM_PARTS;
 	p->empty_looks = 0;
 	/* [MAILBOX-3] release: units FREE -> the look that is owed. Pairs with
 	 * [MAILBOX-6]. Without it: another thread pays it before they are. */
@@ -68,10 +71,25 @@ void fr__mail_before_sleep(struct fr_process *p)
 	fr__room_wake_one(p->arena, p->index, 0, p->arena->geo.slots);
 }
 
+/* Half of the mailbox was freed, once more. Do others fill it: is more than half of it
+ * in use, or are as many awake as there are CPUs? To wake one who waits would take a CPU
+ * from those, so that one may wait some more. */
+static __attribute__((noinline)) bool may_wait(struct fr_process *p)
+{
+	uint32_t half = (uint32_t)p->mailbox.mask / FR__ROOM_PARTS;
+
+	if (p->reader.freed > HALVES_MAX * half ||
+	    (fr__ring_free_units(&p->mailbox) >= half &&
+	     !fr__bell_crowded(p->bell.awake, p->bell.awake_words, 0)))
+		return false;
+	p->look_due = p->reader.freed + half;
+	return true;
+}
+
 /* Units were freed: look at once if they are many, else before the next sleep. */
 static inline void owe_look(struct fr_process *p)
 {
-	if (p->reader.freed > p->mailbox.mask / FR__ROOM_PARTS)
+	if (p->reader.freed > p->look_due && !may_wait(p))
 		look_for_room_waiters(p);
 	else
 		/* as [MAILBOX-3] */
@@ -81,6 +99,7 @@ static inline void owe_look(struct fr_process *p)
 int fr__mail_init(struct fr_process *p)
 {
 	p->mailbox = *fr__arena_ring(p->arena, p->index);
+	p->look_due = (uint32_t)p->mailbox.mask / FR__ROOM_PARTS;
 	p->held = calloc(p->mailbox.mask + 1, sizeof(*p->held));
 	return p->held ? 0 : -ENOMEM;
 }
