@@ -41,7 +41,7 @@
 #include <stddef.h>
 
 #define FR__MAGIC UINT64_C(0x676e69726b726f66) /* "forkring", little-endian */
-#define FR__LAYOUT_VERSION 4
+#define FR__LAYOUT_VERSION 5
 #define FR__LINE 64
 #define FR__SLOTS_MAX 4096
 #define FR__NAME_BYTES (FR_NAME_MAX + 1)
@@ -82,7 +82,10 @@ struct fr__header {
 	/* W: who takes the arena away, with every lock of it. R: who attaches
 	 * or joins, once it has its lock. 1: nobody shall. */
 	struct fr__a32 removed;
-	char pad1[256 - 128 - 20];
+	/* W: who joins, before its slot says so. R: who looks whether others live.
+	 * Slots from here on were never in use. */
+	struct fr__a32 slots_used;
+	char pad1[256 - 128 - 24];
 	/* W: who wakes an idle worker, and workers. R: who submits. Slot + 1 of
 	 * a worker that was woken and has not looked at the task ring yet; it
 	 * will wake the next. 0: nobody. A hint that anybody may clear. */

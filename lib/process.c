@@ -68,6 +68,19 @@ void fr__wake_all(const struct fr_arena *a, uint32_t mark)
  * just there has it for long. */
 #define LOCK_WAIT_NS INT64_C(200000000)
 
+/* A slot is about to be taken. */
+static void use(const struct fr_arena *a, unsigned slot)
+{
+	/* [PROCESS-5] relaxed: a bound that only grows; the CAS of the slot's
+	 * state publishes it. */
+	uint32_t used = fr__load_relaxed(&a->header->slots_used);
+
+	while (used <= slot)
+		/* as [PROCESS-5] */
+		if (fr__cas_relaxed(&a->header->slots_used, &used, slot + 1))
+			break;
+}
+
 /* Take a slot with its lock, by moving it from FREE to JOINING or RESERVED: the
  * slot's number, -ENOSPC, -ENOLCK; -EAGAIN all that are free are locked. */
 static int try_free(struct fr_arena *a, enum fr__slot_state to, uint32_t who,
@@ -92,6 +105,7 @@ static int try_free(struct fr_arena *a, enum fr__slot_state to, uint32_t who,
 		/* The look again: under the lock nobody else signs. */
 		if (to == FR__SLOT_JOINING && state(&a->slots[i]) == seen)
 			fr__life_sign(a, i);
+		use(a, i);
 		if (step(&a->slots[i], seen, fr__slot_word(to, who, g))) {
 			*generation = g;
 			return (int)i;
@@ -215,7 +229,6 @@ static int set_up(struct fr_process *p, const struct fr_join_opts *o)
 	p->bell.before_sleep = before_sleep;
 	p->bell.look = fr__look_round;
 	p->bell.ctx = p;
-	fr__look_first(p);
 	fr__bell_awake(&p->bell, true);
 	fr__ring_mend(&p->mailbox);
 	fr__reader_init(&p->reader, &p->mailbox);

@@ -50,9 +50,6 @@ struct fr_process {
 		uint32_t parts; /* 0: none */
 	} *held;
 	uint32_t batches;
-	struct fr__a32 next_look; /* slot to look at next, see recover.c */
-	struct fr__a32 looked_at; /* so many since the own one was passed */
-	struct fr__a32 others;    /* as many as that when it was */
 	/* Tasks, worker's side: one thread at a time. */
 	uint32_t in_hand; /* cell + 1; 0: none */
 	bool took;        /* any so far */
@@ -282,8 +279,6 @@ void fr__events_release_of(const struct fr_arena *a, unsigned slot);
 
 /* Recover the holder of a slot if it is proven dead. True: it is done. */
 bool fr__recover(struct fr_arena *a, unsigned slot);
-/* We join: where to look first, and at how many. */
-void fr__look_first(struct fr_process *p);
 /* A wait goes on: see to that slot (+ 1; 0: none) and (all) to some others, in
  * turn. For fr__bell.look. */
 void fr__look_round(void *process, unsigned depends, bool all);

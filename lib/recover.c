@@ -39,13 +39,12 @@
  */
 #include "process.h"
 
-/* How many slots in use a waiting process looks at in each slice, if there are so many
- * others: all, if they are few; of many so that each is looked at by somebody. Else
- * what hundreds of idle processes cost would grow with their square. */
+/* At how many others a waiting process looks in each slice: at all, if they are few; of
+ * many at some, so that what they cost when idle does not grow with their square. */
 #define LOOKS 16
 static unsigned looks_of(unsigned others)
 {
-	return others <= LOOKS ? LOOKS : 1 + 8 * LOOKS / others;
+	return others <= LOOKS ? others : 1 + 6 * LOOKS / others;
 }
 
 static uint64_t state(const struct fr_arena *a, unsigned slot)
@@ -165,48 +164,35 @@ int fr_recover(struct fr_arena *a)
 	return count;
 }
 
-void fr__look_first(struct fr_process *p)
-{
-	struct fr_arena *a = p->arena;
-	uint32_t others = 0;
-	unsigned i;
-
-	for (i = 0; i < a->geo.slots; i++)
-		others += fr__slot_state(state(a, i)) >= FR__SLOT_JOINING;
-	/* as [RECOVER-2] */
-	fr__store_relaxed(&p->others, others);
-	fr__store_relaxed(&p->next_look, p->index + 1);
-}
-
+/*
+ * In each slice those who look at others do it with the same distances between
+ * their slots and the others', which are others in the next slice. So if all look, each
+ * slot is looked at as often as each looks; and who is looked at by one that is
+ * stopped or busy is looked at by another one the next time.
+ */
 void fr__look_round(void *process, unsigned depends, bool all)
 {
 	struct fr_process *p = process;
 	struct fr_arena *a = p->arena;
-	/* [RECOVER-2] relaxed: where to go on, roughly. */
-	unsigned from = fr__load_relaxed(&p->next_look), looks = 0, i;
-	/* as [RECOVER-2]: how many there were when we last came round */
-	unsigned most = looks_of(fr__load_relaxed(&p->others));
+	/* as [PROCESS-5]: who joins just now is seen the next time */
+	uint32_t used = fr__load_relaxed(&a->header->slots_used);
+	unsigned others, looks, i;
+	uint64_t turn;
 
 	if (depends)
 		fr__recover(a, (depends - 1) % a->geo.slots);
-	if (!all)
+	used = used < a->geo.slots ? used : a->geo.slots;
+	if (!all || used < 2)
 		return;
-	for (i = 0; i < a->geo.slots && looks < most; i++) {
-		unsigned slot = (from + i) % a->geo.slots;
+	others = used - 1;
+	looks = looks_of(others);
+	turn = (uint64_t)(fr__now_ns() / FR__SLICE_NS) * looks;
+	for (i = 0; i < others && looks > 0; i++) {
+		unsigned slot = (p->index + 1 + (turn + i) % others) % used;
 
-		if (slot == p->index) {
-			/* as [RECOVER-2] */
-			fr__store_relaxed(&p->others,
-					  fr__swap_relaxed(&p->looked_at, 0));
-			continue;
-		}
 		if (fr__slot_state(state(a, slot)) < FR__SLOT_JOINING)
 			continue;
 		fr__recover(a, slot);
-		looks++;
-		/* as [RECOVER-2] */
-		fr__add_relaxed(&p->looked_at, 1);
+		looks--;
 	}
-	/* as [RECOVER-2] */
-	fr__store_relaxed(&p->next_look, (from + i) % a->geo.slots);
 }

@@ -606,6 +606,7 @@ static void a_sound_header_of_another_arena_is_told(void **state)
 	*r.arena->header = *other->header;
 	r.arena->header->names_probe = was.names_probe;
 	r.arena->header->events_used = was.events_used;
+	r.arena->header->slots_used = was.slots_used;
 	assert_fault(r.arena, "header: not what was attached");
 	*r.arena->header = was;
 	fr_arena_detach(other);
@@ -620,6 +621,11 @@ static void counts_of_the_header_out_of_bounds_are_told(void **state)
 	open_room(&r);
 	damaged32(r.arena, &r.arena->header->events_used, 17,
 		  "header: 17 events given to groups, of 16");
+	damaged32(r.arena, &r.arena->header->slots_used, 9,
+		  "header: 9 slots used so far, of 8");
+	damaged32(r.arena, &r.arena->header->slots_used, 1,
+		  "slot 1, generation 1: in use, and yet the header says that "
+		  "it never was");
 	damaged32(r.arena, &r.arena->header->names_probe, 32,
 		  "header: a probe of 32 name words, of 32");
 	damaged32(r.arena, &r.arena->header->waking, 9,

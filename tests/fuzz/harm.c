@@ -182,6 +182,7 @@ static struct place in_header(const struct harm *h, struct dice *d)
 		{offsetof(struct fr__header, names_version), 8, PLAIN64},
 		{offsetof(struct fr__header, events_used), 4, PLAIN32},
 		{offsetof(struct fr__header, names_probe), 4, PLAIN32},
+		{offsetof(struct fr__header, slots_used), 4, PLAIN32},
 		{offsetof(struct fr__header, waking), 4, PLAIN32},
 		{offsetof(struct fr__header, lazy), 4, PLAIN32},
 	};
