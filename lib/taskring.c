@@ -258,48 +258,66 @@ bool fr__taskring_has(const struct fr__taskring *r, uint32_t cell,
 	return false;
 }
 
-int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
-		      uint32_t *cell, uint32_t *generation)
+/* Where those who take are, from *h on: 1, there is an entry, *seen; 0, there is none;
+ * -EBADMSG. *head: as it was read last. */
+static int find(const struct fr__taskring *r, uint64_t *head, uint64_t *h,
+		uint64_t *seen)
 {
-	uint64_t head = at(&r->ctl->head), h = at(&r->near->head);
 	unsigned lost = 0;
 
-	h = before(h, head) ? head : h;
 	while (lost < 1000) {
-		uint64_t lap = lap_of(r, h), seen = look(r, h);
-		uint64_t plain = seen ^ r->secret;
-
-		if (is_entry(r, seen, lap)) {
-			/* [TASKRING-7] relaxed: read only once we are proven
-			 * dead, and before the CAS in our own order of stores
-			 * by [TASKRING-6]. */
-			fr__store_relaxed(taking, plain);
-			keep_up(r, &r->ctl->head, head, h);
-			/* [TASKRING-6] seq_cst: *taking -> the entry gone;
-			 * entry -> the cell. Pairs with [TASKRING-4]. Without
-			 * it: an entry is gone and nobody knows by whom. */
-			if (!fr__cas_sc(&r->words[h & r->mask], &seen,
-					empty(r, lap_of(r, h + r->mask + 1))))
-				continue;
-			came_to(&r->near->head, h + 1);
-			*cell = cell_of(plain);
-			*generation = generation_of(plain);
+		*seen = look(r, *h);
+		if (is_entry(r, *seen, lap_of(r, *h)))
 			return 1;
-		}
-		if (seen == empty(r, lap))
+		if (*seen == empty(r, lap_of(r, *h)))
 			return 0;
-		if (is_taken(r, seen, h)) {
-			h++;
+		if (is_taken(r, *seen, *h)) {
+			++*h;
 			continue;
 		}
 		/* A lap behind? */
-		head = at(&r->ctl->head);
-		if (before(h, head))
-			h = head;
+		*head = at(&r->ctl->head);
+		if (before(*h, *head))
+			*h = *head;
 		else
 			lost++;
 	}
 	return -EBADMSG;
+}
+
+/* Where to begin. */
+static uint64_t start(const struct fr__taskring *r, uint64_t head)
+{
+	uint64_t h = at(&r->near->head);
+
+	return before(h, head) ? head : h;
+}
+
+int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
+		      uint32_t *cell, uint32_t *generation)
+{
+	uint64_t head = at(&r->ctl->head), h = start(r, head), seen, plain;
+	int rc;
+
+	while ((rc = find(r, &head, &h, &seen)) == 1) {
+		plain = seen ^ r->secret;
+		/* [TASKRING-7] relaxed: read only once we are proven
+		 * dead, and before the CAS in our own order of stores
+		 * by [TASKRING-6]. */
+		fr__store_relaxed(taking, plain);
+		keep_up(r, &r->ctl->head, head, h);
+		/* [TASKRING-6] seq_cst: *taking -> the entry gone;
+		 * entry -> the cell. Pairs with [TASKRING-4]. Without
+		 * it: an entry is gone and nobody knows by whom. */
+		if (!fr__cas_sc(&r->words[h & r->mask], &seen,
+				empty(r, lap_of(r, h + r->mask + 1))))
+			continue;
+		came_to(&r->near->head, h + 1);
+		*cell = cell_of(plain);
+		*generation = generation_of(plain);
+		return 1;
+	}
+	return rc;
 }
 
 bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
@@ -315,24 +333,14 @@ bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
 
 bool fr__taskring_any(const struct fr__taskring *r)
 {
-	uint64_t h = at(&r->near->head);
-	unsigned tries;
+	uint64_t h = at(&r->near->head), seen = look(r, h), head;
 
 	/* Mostly, for who has just taken one, and without a look at head's line. */
-	if (is_entry(r, look(r, h), lap_of(r, h)))
+	if (is_entry(r, seen, lap_of(r, h)))
 		return true;
-	h = at(&r->ctl->head);
-
-	for (tries = 0; tries < 1000; tries++) {
-		uint64_t seen = look(r, h);
-
-		if (is_entry(r, seen, lap_of(r, h)))
-			return true;
-		if (seen == empty(r, lap_of(r, h)))
-			return false;
-		h = is_taken(r, seen, h) ? h + 1 : at(&r->ctl->head);
-	}
-	return true;
+	head = at(&r->ctl->head);
+	h = start(r, head);
+	return find(r, &head, &h, &seen) != 0;
 }
 
 /* Where a counter that may lag should be: past words that were taken and, of the
