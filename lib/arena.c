@@ -89,6 +89,7 @@ static int map(struct fr_arena *a)
 	a->idle = (void *)(base + l.idle);
 	a->naps = (void *)(base + l.idle + l.slot_bits);
 	a->awake = (void *)(base + l.idle + 2 * l.slot_bits);
+	a->joined = (void *)(base + l.idle + 3 * l.slot_bits);
 	a->done = (void *)(base + l.done);
 	a->done_stride = l.done_stride;
 	fr__taskring_map(&a->tasks, (void *)(base + l.taskring),

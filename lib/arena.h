@@ -74,6 +74,7 @@ struct fr_arena {
 	struct fr__a64 *idle; /* a bit per slot */
 	struct fr__a64 *naps; /* a bit per slot */
 	struct fr__a64 *awake; /* a bit per slot */
+	struct fr__a64 *joined; /* a bit per slot */
 	struct fr__a64 *done; /* a bit per cell of each slot, see fr__done */
 	size_t done_stride;   /* words from slot to slot */
 	struct fr__taskring tasks;
@@ -137,8 +138,8 @@ static inline struct fr__cell *fr__arena_cell(const struct fr_arena *a,
 }
 
 /* Where the result of a task with an argument of so many bytes stands in its cell:
- * behind that in the same line if the largest fits there, else in a line of its own,
- * since the worker writes it and only reads the other. */
+ * behind that in the same line if the largest fits there, else in a line of its own:
+ * the worker writes those, and only reads the argument's. */
 static inline size_t fr__cell_result_at(const struct fr__geometry *geo,
 					uint32_t arg_len)
 {

@@ -108,7 +108,7 @@ static void check_header(struct look *l)
 	const struct fr__header *h = a->header;
 	struct fr__header copy = *h;
 	uint32_t used = look32(&h->events_used), probe = look32(&h->names_probe);
-	uint32_t waking = look32(&h->waking), slots = look32(&h->slots_used);
+	uint32_t waking = look32(&h->waking);
 
 	if (fr__header_check(&copy, (off_t)a->bytes) < 0 ||
 	    memcmp(&copy.geo, &a->geo, sizeof(a->geo)) != 0 ||
@@ -117,9 +117,6 @@ static void check_header(struct look *l)
 	if (used > a->geo.events)
 		fault(l, "header: %u events given to groups, of %u", used,
 		      a->geo.events);
-	if (slots > a->geo.slots)
-		fault(l, "header: %u slots used so far, of %u", slots,
-		      a->geo.slots);
 	if (probe >= a->geo.names)
 		fault(l, "header: a probe of %u name words, of %u", probe,
 		      a->geo.names);
@@ -198,9 +195,10 @@ static void check_state(struct look *l, unsigned i)
 	else if (state == FR__SLOT_FREE && who != 0)
 		fault(l, "slot %u, generation %u: free, and yet of %u", i, g,
 		      who);
-	if (state != FR__SLOT_FREE && i >= look32(&l->a->header->slots_used))
-		fault(l, "slot %u, generation %u: in use, and yet the header "
-			 "says that it never was", i, g);
+	if (held(l, i) && !(look(&l->a->joined[i / 64]) >> i % 64 & 1) &&
+	    look(&l->a->slots[i].state) == l->states[i])
+		fault(l, "slot %u, generation %u: in use, but its bit does not "
+			 "say so: nobody would see it die", i, g);
 }
 
 /* A bit per slot: only who holds one may have it. */

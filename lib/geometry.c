@@ -67,7 +67,7 @@ struct fr__layout fr__layout_of(const struct fr__geometry *g)
 	l.names = l.slots + pages(g->slots * sizeof(struct fr__slot));
 	l.types = l.names + pages(g->names * sizeof(struct fr__a64));
 	l.idle = l.types + pages(g->types * sizeof(struct fr__type_entry));
-	l.done = l.idle + pages(3 * l.slot_bits);
+	l.done = l.idle + pages(4 * l.slot_bits);
 	l.taskring = l.done + pages(g->slots * l.done_stride *
 				    sizeof(struct fr__a64));
 	l.events = l.taskring + pages(sizeof(struct fr__taskring_ctl) +

@@ -13,7 +13,8 @@
  *	| types           hash of a name -> id, parent, text            |
  *	+---------------------------------------------------------------+
  *	| idle, naps,     bit per slot: sleeps and wants a task; the    |
- *	| awake           same, but looks again in a moment; awake      |
+ *	| awake, joined   same, but looks again in a moment; awake;     |
+ *	|                 to be looked at                               |
  *	+---------------------------------------------------------------+
  *	| done            per slot a bit per cell: finished, collect it |
  *	+---------------------------------------------------------------+
@@ -82,10 +83,7 @@ struct fr__header {
 	/* W: who takes the arena away, with every lock of it. R: who attaches
 	 * or joins, once it has its lock. 1: nobody shall. */
 	struct fr__a32 removed;
-	/* W: who joins, before its slot says so. R: who looks whether others live.
-	 * Slots from here on were never in use. */
-	struct fr__a32 slots_used;
-	char pad1[256 - 128 - 24];
+	char pad1[256 - 128 - 20];
 	/* W: who wakes an idle worker, and workers. R: who submits. Slot + 1 of
 	 * a worker that was woken and has not looked at the task ring yet; it
 	 * will wake the next. 0: nobody. A hint that anybody may clear. */

@@ -68,17 +68,16 @@ void fr__wake_all(const struct fr_arena *a, uint32_t mark)
  * just there has it for long. */
 #define LOCK_WAIT_NS INT64_C(200000000)
 
-/* A slot is about to be taken. */
-static void use(const struct fr_arena *a, unsigned slot)
+void fr__joined_bit(const struct fr_arena *a, unsigned slot, bool on)
 {
-	/* [PROCESS-5] relaxed: a bound that only grows; the CAS of the slot's
-	 * state publishes it. */
-	uint32_t used = fr__load_relaxed(&a->header->slots_used);
+	uint64_t bit = UINT64_C(1) << slot % 64;
 
-	while (used <= slot)
-		/* as [PROCESS-5] */
-		if (fr__cas_relaxed(&a->header->slots_used, &used, slot + 1))
-			break;
+	/* [PROCESS-5] relaxed: where to look; the slot's state decides, and the
+	 * lock keeps the next holder's bit apart from this one's. */
+	if (on)
+		fr__or_relaxed(&a->joined[slot / 64], bit);
+	else
+		fr__and_relaxed(&a->joined[slot / 64], ~bit);
 }
 
 /* Take a slot with its lock, by moving it from FREE to JOINING or RESERVED: the
@@ -105,7 +104,8 @@ static int try_free(struct fr_arena *a, enum fr__slot_state to, uint32_t who,
 		/* The look again: under the lock nobody else signs. */
 		if (to == FR__SLOT_JOINING && state(&a->slots[i]) == seen)
 			fr__life_sign(a, i);
-		use(a, i);
+		if (to == FR__SLOT_JOINING)
+			fr__joined_bit(a, i, true);
 		if (step(&a->slots[i], seen, fr__slot_word(to, who, g))) {
 			*generation = g;
 			return (int)i;
@@ -135,6 +135,7 @@ static int try_reserved(struct fr_arena *a, struct fr_addr reserved,
 		return rc == -EAGAIN ? rc : -ENOLCK;
 	if (state(&a->slots[i]) == seen)
 		fr__life_sign(a, i);
+	fr__joined_bit(a, i, true);
 	if (!step(&a->slots[i], seen, fr__slot_word(FR__SLOT_JOINING, pid, g))) {
 		fr__life_unlock(a, i);
 		return -EINVAL;
@@ -329,6 +330,7 @@ void fr_leave(struct fr_process *p)
 	fr__bell_awake(&p->bell, false);
 	pthread_mutex_lock(&p->arena->join_mutex);
 	free_slot(p->arena, p->index, leaving);
+	fr__joined_bit(p->arena, p->index, false);
 	fr__life_unlock(p->arena, p->index);
 	pthread_mutex_unlock(&p->arena->join_mutex);
 	tell_who_waits(p->arena);

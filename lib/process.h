@@ -27,6 +27,7 @@ struct fr_process {
 	struct fr__reader reader;
 	unsigned empty_looks; /* since units were freed */
 	uint32_t look_due; /* for who waits for room: after so many units freed */
+	int64_t looked_ns; /* when that was last due, of CLOCK_MONOTONIC */
 	unsigned came_ns; /* what has come since we last waited, as time */
 	unsigned next_waiter; /* for room: where to look for one first */
 	struct fr__a32 room_threads; /* that wait for room just now */
@@ -143,6 +144,8 @@ static inline int fr__own(const struct fr_process *p)
 
 /* Ring every process that sleeps for this mark: rare things only. */
 void fr__wake_all(const struct fr_arena *a, uint32_t mark);
+/* Those who look round look at a slot with this bit. Under the slot's lock; or the own. */
+void fr__joined_bit(const struct fr_arena *a, unsigned slot, bool on);
 
 /* ---- liveness.c: who lives. All under a->join_mutex ---- */
 

@@ -30,8 +30,8 @@
 #define AHEAD_MIN_NS  100
 #define AHEAD_MAX_NS  5000
 #define AHEAD_FEW_NS  400
-/* Who waits for room is looked for after so many halves of the mailbox at the latest. */
-#define HALVES_MAX 32
+/* Who waits for room beside a mailbox that others fill may be left waiting for so long. */
+#define MAY_WAIT_NS INT64_C(1000000)
 /* Bytes: of longer parts nothing is asked for; so far ahead of shorter ones. */
 #define ASK_MAX 2048
 #define ASK_AHEAD 1024
@@ -71,17 +71,19 @@ void fr__mail_before_sleep(struct fr_process *p)
 	fr__room_wake_one(p->arena, p->index, 0, p->arena->geo.slots);
 }
 
-/* Half of the mailbox was freed, once more. Do others fill it: is more than half of it
- * in use, or are as many awake as there are CPUs? To wake one who waits would take a CPU
- * from those, so that one may wait some more. */
+/* Half of the mailbox was freed, once more. If others have filled it meanwhile, who waits
+ * may wait some more: to wake it would take a CPU from those. Not for long, though: where
+ * the receiver is slow, each of them is to have its turn. */
 static __attribute__((noinline)) bool may_wait(struct fr_process *p)
 {
 	uint32_t half = (uint32_t)p->mailbox.mask / FR__ROOM_PARTS;
+	int64_t now = fr__now_ns();
 
-	if (p->reader.freed > HALVES_MAX * half ||
-	    (fr__ring_free_units(&p->mailbox) >= half &&
-	     !fr__bell_crowded(p->bell.awake, p->bell.awake_words, 0)))
+	if (fr__ring_free_units(&p->mailbox) >= half ||
+	    now - p->looked_ns >= MAY_WAIT_NS) {
+		p->looked_ns = now;
 		return false;
+	}
 	p->look_due = p->reader.freed + half;
 	return true;
 }

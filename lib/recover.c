@@ -47,6 +47,11 @@ static unsigned looks_of(unsigned others)
 	return others <= LOOKS ? others : 1 + 6 * LOOKS / others;
 }
 
+static unsigned hash(uint64_t n)
+{
+	return (unsigned)(n * UINT64_C(0x9e3779b97f4a7c15) >> 32) >> 1;
+}
+
 static uint64_t state(const struct fr_arena *a, unsigned slot)
 {
 	/* as [PROCESS-3] */
@@ -149,6 +154,7 @@ bool fr__recover(struct fr_arena *a, unsigned slot)
 	shake_all(a);
 	pthread_mutex_lock(&a->join_mutex);
 	step(&a->slots[slot], ours, fr__slot_word(FR__SLOT_FREE, 0, g));
+	fr__joined_bit(a, slot, false);
 	fr__life_unlock(a, slot);
 	pthread_mutex_unlock(&a->join_mutex);
 	return true;
@@ -164,35 +170,70 @@ int fr_recover(struct fr_arena *a)
 	return count;
 }
 
+/* The slots in use, as their bits say: how many before this one. */
+static unsigned joined_before(const struct fr_arena *a, unsigned slot)
+{
+	unsigned i, count = 0;
+	uint64_t set;
+
+	for (i = 0; i * 64 < slot; i++) {
+		/* as [PROCESS-5] */
+		set = fr__load_relaxed(&a->joined[i]);
+		if (slot - i * 64 < 64)
+			set &= (UINT64_C(1) << (slot - i * 64)) - 1;
+		count += (unsigned)__builtin_popcountll(set);
+	}
+	return count;
+}
+
+/* The one that has so many before it; the number of slots if they have become fewer. */
+static unsigned joined_at(const struct fr_arena *a, unsigned rank)
+{
+	unsigned i, here;
+	uint64_t set;
+
+	for (i = 0; i * 64 < a->geo.slots; i++, rank -= here) {
+		/* as [PROCESS-5] */
+		set = fr__load_relaxed(&a->joined[i]);
+		here = (unsigned)__builtin_popcountll(set);
+		if (rank < here)
+			break;
+	}
+	if (i * 64 >= a->geo.slots)
+		return a->geo.slots;
+	while (rank-- > 0)
+		set &= set - 1;
+	return i * 64 + (unsigned)__builtin_ctzll(set);
+}
+
 /*
- * In each slice those who look at others do it with the same distances between
- * their slots and the others', which are others in the next slice. So if all look, each
- * slot is looked at as often as each looks; and who is looked at by one that is
- * stopped or busy is looked at by another one the next time.
+ * In each slice all who look round do it at the same distances from themselves, of
+ * those that have joined; the next slice's distances are others, by chance. So if all look,
+ * each is looked at as often as it looks, and who is looked at by one that is stopped
+ * or busy is looked at by another one the next time.
  */
 void fr__look_round(void *process, unsigned depends, bool all)
 {
 	struct fr_process *p = process;
 	struct fr_arena *a = p->arena;
-	/* as [PROCESS-5]: who joins just now is seen the next time */
-	uint32_t used = fr__load_relaxed(&a->header->slots_used);
-	unsigned others, looks, i;
-	uint64_t turn;
+	unsigned before, count, looks, slot, i;
+	uint64_t slice;
 
 	if (depends)
 		fr__recover(a, (depends - 1) % a->geo.slots);
-	used = used < a->geo.slots ? used : a->geo.slots;
-	if (!all || used < 2)
+	if (!all)
 		return;
-	others = used - 1;
-	looks = looks_of(others);
-	turn = (uint64_t)(fr__now_ns() / FR__SLICE_NS) * looks;
-	for (i = 0; i < others && looks > 0; i++) {
-		unsigned slot = (p->index + 1 + (turn + i) % others) % used;
-
-		if (fr__slot_state(state(a, slot)) < FR__SLOT_JOINING)
-			continue;
-		fr__recover(a, slot);
-		looks--;
+	fr__joined_bit(a, p->index, true); /* whatever has become of it */
+	before = joined_before(a, p->index);
+	count = joined_before(a, a->geo.slots);
+	if (count < 2)
+		return;
+	looks = looks_of(count - 1);
+	slice = (uint64_t)(fr__now_ns() / FR__SLICE_NS);
+	for (i = 0; i < looks; i++) {
+		slot = joined_at(a, (before + 1 + (hash(slice) + i) % (count - 1)) %
+					    count);
+		if (slot < a->geo.slots)
+			fr__recover(a, slot);
 	}
 }

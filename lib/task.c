@@ -367,7 +367,7 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 	struct fr_arena *a = p->arena;
 	struct fr__cell *c = fr__arena_cell(a, p->first_cell + i);
 	uint32_t len, arg_len;
-	uint64_t word;
+	uint64_t word, held;
 	bool run;
 
 	if (i >= p->cells)
@@ -376,26 +376,28 @@ static int hold(struct fr_process *p, uint32_t i, struct fr_result *r)
 	/* Else told twice; or of the slot's last holder, then who finished it
 	 * frees it; or of a call. */
 	if (fr__cell_state(word) != FR__CELL_DONE || fr__cell_is_call(word) ||
-	    c->from != fr_self(p).id ||
-	    !fr__cell_step_own(c, word,
-			       fr__cell_word(fr__cell_generation(word),
-					     fr__cell_attempt(word),
-					     FR__CELL_HELD, p->index,
-					     fr__cell_outcome(word))))
+	    c->from != fr_self(p).id)
+		return 0;
+	held = fr__cell_word(fr__cell_generation(word), fr__cell_attempt(word),
+			     FR__CELL_HELD, p->index, fr__cell_outcome(word));
+	if (!fr__cell_step_own(c, word, held))
 		return 0;
 	run = fr__cell_outcome(word) == FR_TASK_DONE ||
 	      fr__cell_outcome(word) == FR_TASK_FAILED;
 	len = run ? fr__once(c->result_len) : 0;
 	arg_len = fr__once(c->arg_len);
-	if (len > a->geo.result_max || arg_len > a->geo.arg_max)
+	if (len > a->geo.result_max || (len > 0 && arg_len > a->geo.arg_max)) {
+		fr__cell_step_own(c, held, fr__cell_free(held));
+		give_back(p, i);
 		return -EBADMSG;
+	}
 	*r = (struct fr_result){
 		.id = fr__task_id(p->first_cell + i, fr__cell_generation(word)),
 		.status = (enum fr_task_status)fr__cell_outcome(word),
 		.value = run ? c->value : -ECANCELED,
 		.kind = c->kind,
 		.attempt = fr__cell_attempt(word),
-		.data = fr__cell_result(a, c, arg_len),
+		.data = fr__cell_result(a, c, len > 0 ? arg_len : 0),
 		.len = len,
 		.worker.id = run ? c->worker : 0,
 	};
@@ -577,14 +579,14 @@ static int take_one(struct fr_process *p, struct fr_task *task,
 	}
 	fr__ring_if_dry(a);
 	len = fr__once(c->arg_len);
+	if (len > a->geo.arg_max) {
+		fr_complete(p, -EBADMSG, &(struct fr_reply){0});
+		return -EBADMSG;
+	}
 	*reply = (struct fr_reply){
 		.data = fr__cell_result(a, c, len),
 		.max = a->geo.result_max,
 	};
-	if (len > a->geo.arg_max) {
-		fr_complete(p, -EBADMSG, reply);
-		return -EBADMSG;
-	}
 	*task = (struct fr_task){
 		.arg = c->arg,
 		.len = len,
@@ -668,8 +670,12 @@ int fr_complete(struct fr_process *p, int value, const struct fr_reply *reply)
 			     p->index,
 			     value < 0 ? FR_TASK_FAILED : FR_TASK_DONE);
 	p->in_hand = 0;
-	fr__cell_put(c, done);
-	fr__cell_tell(a, cell, done, from);
+	/* Else we were taken for dead (in another pid namespace, having closed
+	 * the arena's descriptor), and it is somebody else's. */
+	if (fr__cell_look(c) == p->in_hand_state) {
+		fr__cell_put(c, done);
+		fr__cell_tell(a, cell, done, from);
+	}
 	return 0;
 }
 

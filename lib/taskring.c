@@ -18,8 +18,8 @@
  * Each is one CAS of a whole word, so nothing is ever half done. tail and head only
  * say where to begin: the words tell how far it is really. So they need not be moved
  * each time; whoever would leave one more than S words behind moves it first. S is
- * a line of words, or half of a smaller ring. A process begins no earlier than it
- * last came to (near). An entry is a hint: it counts only
+ * a line of words, or half of a smaller ring. A process begins where it (or another
+ * thread of it) last came to, if that is further on (near). An entry is a hint: it counts only
  * when the cell's own state says so, so one that is doubled or stale harms
  * nobody, and one may be pushed again whenever it might have been lost.
  *
@@ -37,8 +37,9 @@
  * other; after a take's CAS an entry in no ring, noted in the dead one's
  * *taking: recovery pushes it again, unless it is there.
  *
- * A word that comes round to the same value needs 2^23 laps, and is then as
- * good as the one that was read.
+ * A word that comes round to the same value needs 2^23 laps. For who takes it is then as
+ * good as the one that was read; who pushes and stood still for just so many may fill a word
+ * behind the true tail, which is found when those before it are filled.
  */
 #include "taskring.h"
 
@@ -343,16 +344,17 @@ bool fr__taskring_any(const struct fr__taskring *r)
 	return find(r, &head, &h, &seen) != 0;
 }
 
-/* Where a counter that may lag should be: past words that were taken and, of the
- * tail, entries. */
+/* Where a counter that may lag should be: behind the last of the next words that was
+ * taken or, of the tail, filled. */
 static uint64_t caught_up(const struct fr__taskring *r, uint64_t p, bool tail)
 {
-	uint64_t end = p + r->lag;
+	uint64_t end = p + r->lag, at = p;
 
-	while (p != end && (is_taken(r, look(r, p), p) ||
-			    (tail && is_entry(r, look(r, p), lap_of(r, p)))))
-		p++;
-	return p;
+	for (; p != end; p++)
+		if (is_taken(r, look(r, p), p) ||
+		    (tail && is_entry(r, look(r, p), lap_of(r, p))))
+			at = p + 1;
+	return at;
 }
 
 const char *fr__taskring_check(const struct fr__taskring *r, uint32_t cells,

@@ -78,7 +78,7 @@ static const struct {
 	[SLOTS] = {"slots", 18},
 	[NAMES] = {"names", 6},
 	[TYPES] = {"types", 4},
-	[BITS] = {"idle, naps, awake", 4},
+	[BITS] = {"idle, naps, awake, joined", 4},
 	[DONE_BITS] = {"done", 5},
 	[TASK_CTL] = {"task ring ctl", 6},
 	[TASK_WORDS] = {"task ring", 10},
@@ -182,7 +182,6 @@ static struct place in_header(const struct harm *h, struct dice *d)
 		{offsetof(struct fr__header, names_version), 8, PLAIN64},
 		{offsetof(struct fr__header, events_used), 4, PLAIN32},
 		{offsetof(struct fr__header, names_probe), 4, PLAIN32},
-		{offsetof(struct fr__header, slots_used), 4, PLAIN32},
 		{offsetof(struct fr__header, waking), 4, PLAIN32},
 		{offsetof(struct fr__header, lazy), 4, PLAIN32},
 	};
@@ -329,8 +328,9 @@ static struct place place_in(const struct harm *h, struct dice *d,
 				 a->geo.types * sizeof(*a->types));
 	case BITS:
 		at = offset_of(h, one_in(d, 3)   ? a->idle
-				  : one_in(d, 2) ? a->naps
-						 : a->awake);
+				  : one_in(d, 3) ? a->naps
+				  : one_in(d, 2) ? a->awake
+						 : a->joined);
 		return word_at(at, 8, PLAIN64);
 	case DONE_BITS:
 		at = offset_of(h, fr__done(a, some_slot(h, d)));
