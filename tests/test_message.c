@@ -502,6 +502,40 @@ static void a_sender_sleeps_until_the_receiver_frees_room(void **state)
 	close_pair(&t);
 }
 
+/* Whoever is awake keeps the mailbox more than half full, so that nobody who sleeps
+ * finds room by itself. */
+static void those_who_wait_for_room_of_a_slow_receiver_take_turns(void **state)
+{
+	uint32_t next[8] = {0}, i, few = 0, got = 0;
+	pid_t children[7];
+	struct fr_message m;
+	struct senders s;
+	int64_t until;
+	struct pair t;
+
+	(void)state;
+	open_pair(&t, &small_arena);
+	fr_leave(t.from); /* room for seven */
+	s = (struct senders){t.arena, fr_self(t.to), FR_WAIT_SLEEP, 100000, 8,
+			     shared(sizeof(*s.page))};
+	for (i = 0; i < 7; i++)
+		children[i] = spawn(send_all, &s);
+	while (few < 10) {
+		assert_rc(fr_receive(t.to, FR_FOREVER, &m), 0);
+		check_one(&m, next);
+		fr_release(t.to, &m);
+		for (until = now_ns() + 100000; now_ns() < until;)
+			;
+		for (i = 1, few = next[0]; i < 7; i++)
+			few = next[i] < few ? next[i] : few;
+		assert_true(got++ < 7 * 10 * 20); /* their shares differ less */
+	}
+	for (i = 0; i < 7; i++)
+		kill_hard(children[i]);
+	t.from = join(t.arena, "from", FR_WAIT_ADAPTIVE);
+	close_pair(&t);
+}
+
 /* Whoever frees room finds it by the mailbox's flag, its mark, and where it waits. */
 static void who_waits_for_room_says_where_each_time(void **state)
 {
@@ -2480,6 +2514,7 @@ int main(void)
 		TEST(a_full_mailbox_says_so_and_keeps_what_it_has),
 		TEST(waiting_for_room_ends_with_its_time),
 		TEST(a_sender_sleeps_until_the_receiver_frees_room),
+		TEST(those_who_wait_for_room_of_a_slow_receiver_take_turns),
 		TEST(who_waits_for_room_says_where_each_time),
 		TEST(all_who_wait_for_room_are_served),
 		TEST(a_batch_release_wakes_who_waits_for_room),

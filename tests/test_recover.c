@@ -1594,6 +1594,36 @@ static void who_sleeps_for_room_behind_a_dead_ones_claim_gets_it(void **state)
 	close_arena(a);
 }
 
+/* Most slots that were ever in use are free again; the few others lie together. */
+static void the_dead_among_few_in_many_slots_are_found(void **state)
+{
+	struct fr_arena_opts opts = small_arena;
+	struct fr_process *p[100];
+	struct actor *x[9];
+	struct fr_arena *a;
+	unsigned i;
+
+	(void)state;
+	opts.slots = 110;
+	assert_rc(fr_arena_create(NULL, &opts, &a), 0);
+	for (i = 0; i < 100; i++)
+		p[i] = join(a, NULL);
+	for (i = 0; i < 9; i++) {
+		x[i] = new_actor(a, receive_on_and_on);
+		start(x[i]);
+		AWAIT(sleeps(x[i], FR__MARK_MAIL));
+	}
+	for (i = 0; i < 100; i++)
+		fr_leave(p[i]);
+	kill_hard(x[5]->pid);
+	AWAIT(is_free(a, x[5]->self));
+	for (i = 0; i < 9; i++)
+		if (i != 5)
+			kill_hard(x[i]->pid);
+	assert_rc(fr_recover(a), 8);
+	close_arena(a);
+}
+
 static void wait_for_event(struct actor *x)
 {
 	x->rc = fr_event_wait(x->p, x->event, FR_FOREVER);
@@ -2216,6 +2246,7 @@ int main(void)
 		TEST(who_begins_to_wait_for_the_dead_is_told_at_once),
 		TEST(who_sleeps_for_room_of_a_reservation_of_the_dead_is_told),
 		TEST(who_sleeps_for_room_behind_a_dead_ones_claim_gets_it),
+		TEST(the_dead_among_few_in_many_slots_are_found),
 		TEST(who_sleeps_for_an_event_of_the_dead_is_told),
 		TEST(who_sleeps_for_what_the_dead_was_to_set_is_told),
 		TEST(a_task_that_the_dead_was_woken_for_is_done_by_another),

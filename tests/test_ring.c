@@ -857,6 +857,39 @@ static void who_stood_still_for_laps_finds_the_place(void **state)
 	}
 }
 
+/* Else who waits for tasks neither sleeps nor ends. */
+static void who_looks_and_who_takes_agree_in_a_damaged_ring(void **state)
+{
+	struct fr__taskring_near near;
+	struct tasks was, t;
+	unsigned i, bit;
+	uint32_t c, g;
+
+	(void)state;
+	tasks_at(&t, 0);
+	for (i = 0; i < 3 * WORDS; i++) {
+		assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
+		take_is(&t, i, 1);
+	}
+	was = t;
+	near = t.near;
+	for (i = 0; i < 2 + WORDS; i++)
+		for (bit = 0; bit < 64; bit++) {
+			struct fr__a64 *word = i == 0   ? &t.ctl.head
+					       : i == 1 ? &t.ctl.tail
+							: &t.words[i - 2];
+			bool any;
+
+			t.ctl = was.ctl;
+			memcpy(t.words, was.words, sizeof(t.words));
+			t.near = near;
+			word->raw ^= UINT64_C(1) << bit;
+			any = fr__taskring_any(&t.ring);
+			assert_int_equal(fr__taskring_take(&t.ring, &t.taking,
+							   &c, &g) != 0, any);
+		}
+}
+
 static void what_a_taker_takes_is_noted(void **state)
 {
 	struct tasks t;
@@ -927,6 +960,7 @@ int main(void)
 		TEST(a_head_that_lags_is_passed_by_the_next_lap),
 		TEST(an_entry_is_replaced_behind_a_head_that_lags),
 		TEST(who_stood_still_for_laps_finds_the_place),
+		TEST(who_looks_and_who_takes_agree_in_a_damaged_ring),
 		TEST(what_a_taker_takes_is_noted),
 		TEST(a_damaged_word_ends_in_an_error),
 	};

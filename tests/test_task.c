@@ -271,6 +271,153 @@ static void an_argument_and_a_result_arrive_whole_at_any_length(void **state)
 	close_room(&t);
 }
 
+/* Each of `max` bytes at `at` is written, and no byte of the task's argument changes. */
+static void assert_apart(const struct fr_task *task, const unsigned char *arg,
+			 const struct fr_reply *reply)
+{
+	assert_int_equal((uintptr_t)reply->data % 8, 0);
+	memset(reply->data, 0xa5, reply->max);
+	assert_memory_equal(task->arg, arg, task->len);
+}
+
+static void a_result_stands_apart_from_its_argument(void **state)
+{
+	static const size_t args[] = {1, 8, 16, 23, 24, 40, 64, 89, 300};
+	static const size_t results[] = {1, 8, 16, 24, 32, 64, 100, 300};
+	unsigned char arg[304];
+	struct fr_reply reply;
+	struct fr_result r;
+	struct fr_task task;
+	struct fr_task_id id;
+	unsigned i, k, len;
+
+	(void)state;
+	for (i = 0; i < sizeof(arg); i++)
+		arg[i] = (unsigned char)(i * 7 + 1);
+	for (i = 0; i < COUNT(args); i++)
+		for (k = 0; k < COUNT(results); k++) {
+			struct fr_arena_opts opts = small_arena;
+			struct room t;
+
+			opts.arg_max = args[i];
+			opts.result_max = results[k];
+			open_room(&t, &opts);
+			for (len = 0; len <= t.info.arg_max; len++) {
+				task = (struct fr_task){.arg = arg, .len = len};
+				/* Two, so that no cell runs into the next. */
+				assert_rc(fr_submit(t.boss, &task, &id), 0);
+				assert_rc(fr_submit(t.boss, &task, &id), 0);
+				assert_rc(fr_take(t.worker, 0, &task, &reply), 0);
+				assert_apart(&task, arg, &reply);
+				reply.len = reply.max;
+				assert_rc(fr_complete(t.worker, 0, &reply), 0);
+				assert_rc(fr_take(t.worker, 0, &task, &reply), 0);
+				assert_apart(&task, arg, &reply);
+				reply.len = reply.max;
+				assert_rc(fr_complete(t.worker, 0, &reply), 0);
+				assert_rc(fr_collect(t.boss, 0, &r), 0);
+				assert_int_equal(r.len, t.info.result_max);
+				fr_result_release(t.boss, &r);
+				assert_rc(fr_collect(t.boss, 0, &r), 0);
+				fr_result_release(t.boss, &r);
+			}
+			assert_rc(fr_check(t.arena, NULL, NULL), 0);
+			close_room(&t);
+		}
+}
+
+static void a_damaged_length_costs_its_task_and_no_cell(void **state)
+{
+	struct fr_task_id id;
+	struct fr_reply reply;
+	struct fr_result r;
+	struct fr_task task;
+	struct fr__cell *c;
+	struct room t;
+
+	(void)state;
+	open_room(&t, &small_arena);
+	id = submitted(t.boss, 5);
+	c = fr__arena_cell(t.arena, (uint32_t)id.id);
+	c->arg_len = UINT32_MAX;
+	assert_rc(fr_take(t.worker, 0, &task, &reply), -EBADMSG);
+	assert_rc(fr_collect(t.boss, 0, &r), 0);
+	assert_int_equal(r.status, FR_TASK_FAILED);
+	assert_int_equal(r.value, -EBADMSG);
+	assert_int_equal(r.len, 0);
+	fr_result_release(t.boss, &r);
+	id = submitted(t.boss, 6);
+	c = fr__arena_cell(t.arena, (uint32_t)id.id);
+	work(t.worker, 6);
+	c->result_len = UINT32_MAX;
+	assert_rc(fr_collect(t.boss, 0, &r), -EBADMSG);
+	assert_rc(fr_collect(t.boss, 0, &r), -ENODATA);
+	all_cells_work(t.boss, t.worker, CELLS);
+	close_room(&t);
+}
+
+/* As of one that was taken for dead, and is not. */
+static void what_was_taken_from_a_worker_it_does_not_finish(void **state)
+{
+	struct fr_task_id id, other;
+	struct fr_reply reply;
+	struct fr_task task;
+	struct fr__cell *c;
+	struct room t;
+	uint64_t word;
+
+	(void)state;
+	open_room(&t, &small_arena);
+	id = submitted(t.boss, 5);
+	take(t.worker, 5, &task, &reply);
+	c = fr__arena_cell(t.arena, (uint32_t)id.id);
+	word = fr__load_sc(&c->state);
+	fr__store_sc(&c->state, word + (UINT64_C(1) << 24)); /* an attempt on */
+	assert_rc(fr_complete(t.worker, 0, &reply), 0);
+	assert_true(fr__load_sc(&c->state) == word + (UINT64_C(1) << 24));
+	fr__store_sc(&c->state, 0);
+	other = submitted(t.boss, 7);
+	work(t.worker, 7);
+	collect(t.boss, other, FR_TASK_DONE);
+	close_room(&t);
+}
+
+/* A process that attaches sees the task ring from where it is then. */
+static void who_attaches_goes_on_where_the_ring_is(void **state)
+{
+	static const uint64_t starts[] = {
+		UINT64_C(1) << 63, UINT64_MAX - 5, UINT64_MAX / 2 - 3,
+	};
+	struct fr_arena_opts opts = small_arena;
+	struct fr_process *worker;
+	struct fr_arena *again;
+	const char *name;
+	unsigned i, k;
+
+	(void)state;
+	for (i = 0; i < COUNT(starts); i++) {
+		struct room t;
+
+		opts.start_position = starts[i];
+		name = new_name();
+		assert_rc(fr_arena_create(name, &opts, &t.arena), 0);
+		t.boss = join(t.arena, FR_WAIT_ADAPTIVE);
+		for (k = 0; k < 20; k++) {
+			struct fr_task_id id = submitted(t.boss, k);
+
+			assert_rc(fr_arena_attach(name, 0, &again), 0);
+			worker = join(again, FR_WAIT_ADAPTIVE);
+			work(worker, k);
+			collect(t.boss, id, FR_TASK_DONE);
+			fr_leave(worker);
+			fr_arena_detach(again);
+		}
+		fr_leave(t.boss);
+		fr_arena_detach(t.arena);
+		fr_arena_unlink(name);
+	}
+}
+
 static void an_argument_over_the_largest_is_refused(void **state)
 {
 	struct fr_task_id id;
@@ -1810,6 +1957,10 @@ int main(void)
 		TEST(a_process_works_for_itself),
 		TEST(tasks_are_taken_in_the_order_of_their_submission),
 		TEST(an_argument_and_a_result_arrive_whole_at_any_length),
+		TEST(a_result_stands_apart_from_its_argument),
+		TEST(a_damaged_length_costs_its_task_and_no_cell),
+		TEST(what_was_taken_from_a_worker_it_does_not_finish),
+		TEST(who_attaches_goes_on_where_the_ring_is),
 		TEST(an_argument_over_the_largest_is_refused),
 		TEST(ids_are_unique),
 		TEST(kind_attempt_and_addresses_go_along),

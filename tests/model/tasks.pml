@@ -23,6 +23,7 @@
 /* variant -DFULL: push finds the ring full */
 /* mutant NO_TAIL -DFULL: nobody moves tail */
 /* mutant NO_HEAD -DFULL: nobody moves head */
+/* mutant TOO_FAR -DFULL: head is moved over the word that is about to be taken */
 /* mutant NO_TAKING: the taker does not note what it takes */
 /* mutant NO_PUSH: what is QUEUED again is not pushed */
 /* mutant NO_TELL: recovery does not tell what the dead one finished */
@@ -392,7 +393,11 @@ proctype taker(byte me)
 		:: BEHIND(head, was, h) -> was = head
 		:: else ->
 			if
+#ifdef TOO_FAR
+			:: h >= was + LAG -> head = h + 1
+#else
 			:: h >= was + LAG -> head = h /* [TASKRING-2] */
+#endif
 			:: else
 			fi;
 			pc = T_CAS
