@@ -26,8 +26,6 @@ struct fr_process {
 	struct fr__ring mailbox;
 	struct fr__reader reader;
 	unsigned empty_looks; /* since units were freed */
-	uint32_t look_due; /* for who waits for room: after so many units freed */
-	int64_t looked_ns; /* when that was last due, of CLOCK_MONOTONIC */
 	unsigned came_ns; /* what has come since we last waited, as time */
 	unsigned next_waiter; /* for room: where to look for one first */
 	struct fr__a32 room_threads; /* that wait for room just now */
@@ -51,6 +49,8 @@ struct fr_process {
 		uint32_t parts; /* 0: none */
 	} *held;
 	uint32_t batches;
+	uint32_t look_due; /* for who waits for room: after so many units freed */
+	int64_t looked_ns; /* when that was last due, of CLOCK_MONOTONIC */
 	/* Tasks, worker's side: one thread at a time. */
 	uint32_t in_hand; /* cell + 1; 0: none */
 	bool took;        /* any so far */

@@ -77,14 +77,16 @@ void fr__mail_before_sleep(struct fr_process *p)
 static __attribute__((noinline)) bool may_wait(struct fr_process *p)
 {
 	uint32_t half = (uint32_t)p->mailbox.mask / FR__ROOM_PARTS;
+	uint32_t room = fr__ring_free_units(&p->mailbox);
 	int64_t now = fr__now_ns();
 
-	if (fr__ring_free_units(&p->mailbox) >= half ||
-	    now - p->looked_ns >= MAY_WAIT_NS) {
+	if (room >= half || now - p->looked_ns >= MAY_WAIT_NS) {
 		p->looked_ns = now;
 		return false;
 	}
-	p->look_due = p->reader.freed + half;
+	/* Until half is free, if nobody fills it from here on. */
+	p->look_due = p->reader.freed +
+		      (half - room > half / 8 ? half - room : half / 8);
 	return true;
 }
 
