@@ -137,6 +137,11 @@ static inline struct fr__cell *fr__arena_cell(const struct fr_arena *a,
 	return (void *)(a->cells + (size_t)cell * a->cell_bytes);
 }
 
+static inline size_t fr__whole_lines(size_t bytes)
+{
+	return (bytes + FR__LINE - 1) / FR__LINE * FR__LINE;
+}
+
 /* Where the result of a task with an argument of so many bytes stands in its cell:
  * behind that in the same line if the largest fits there, else in a line of its own:
  * the worker writes those, and only reads the argument's. */
@@ -144,7 +149,7 @@ static inline size_t fr__cell_result_at(const struct fr__geometry *geo,
 					uint32_t arg_len)
 {
 	size_t at = (sizeof(struct fr__cell) + arg_len + 7) / 8 * 8;
-	size_t next = (at + FR__LINE - 1) / FR__LINE * FR__LINE;
+	size_t next = fr__whole_lines(at);
 
 	return geo->result_max <= next - at ? at : next;
 }

@@ -57,8 +57,8 @@ struct fr__layout fr__layout_of(const struct fr__geometry *g)
 	struct fr__layout l;
 
 	l.slot_bits = slot_bits(g);
-	l.cell_bytes = (fr__cell_result_at(g, g->arg_max) + g->result_max +
-			FR__LINE - 1) / FR__LINE * FR__LINE;
+	l.cell_bytes = fr__whole_lines(fr__cell_result_at(g, g->arg_max) +
+				       g->result_max);
 	l.done_stride = ((g->cells > g->main_cells ? g->cells : g->main_cells) +
 			 511) / 512 * 8; /* whole lines */
 	l.mailbox_stride = sizeof(struct fr__ring_ctl) +

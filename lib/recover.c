@@ -47,11 +47,6 @@ static unsigned looks_of(unsigned others)
 	return others <= LOOKS ? others : 1 + 6 * LOOKS / others;
 }
 
-static unsigned hash(uint64_t n)
-{
-	return (unsigned)(n * UINT64_C(0x9e3779b97f4a7c15) >> 32) >> 1;
-}
-
 static uint64_t state(const struct fr_arena *a, unsigned slot)
 {
 	/* as [PROCESS-3] */
@@ -216,8 +211,8 @@ void fr__look_round(void *process, unsigned depends, bool all)
 {
 	struct fr_process *p = process;
 	struct fr_arena *a = p->arena;
-	unsigned before, count, looks, slot, i;
-	uint64_t slice;
+	unsigned before, count, looks, first, slot, i;
+	uint64_t slice = (uint64_t)(fr__now_ns() / FR__SLICE_NS);
 
 	if (depends)
 		fr__recover(a, (depends - 1) % a->geo.slots);
@@ -229,9 +224,9 @@ void fr__look_round(void *process, unsigned depends, bool all)
 	if (count < 2)
 		return;
 	looks = looks_of(count - 1);
-	slice = (uint64_t)(fr__now_ns() / FR__SLICE_NS);
+	first = (unsigned)(fr__hash(&slice, sizeof(slice)) % (count - 1));
 	for (i = 0; i < looks; i++) {
-		slot = joined_at(a, (before + 1 + (hash(slice) + i) % (count - 1)) %
+		slot = joined_at(a, (before + 1 + (first + i) % (count - 1)) %
 					    count);
 		if (slot < a->geo.slots)
 			fr__recover(a, slot);

@@ -153,6 +153,14 @@ static inline bool before(uint64_t a, uint64_t b)
 	return (int64_t)(a - b) < 0;
 }
 
+/* Where to begin: the further on of both. */
+static inline uint64_t start(const struct fr__a64 *near, uint64_t counter)
+{
+	uint64_t p = at(near);
+
+	return before(p, counter) ? counter : p;
+}
+
 /* The word at position is about to be changed. Would that leave the counter, which
  * was read before, too far behind? Then it goes there first. */
 static inline void keep_up(const struct fr__taskring *r, struct fr__a64 *counter,
@@ -185,10 +193,9 @@ static inline uint64_t look(const struct fr__taskring *r, uint64_t position)
 int fr__taskring_push(const struct fr__taskring *r, uint32_t cell,
 		      uint32_t generation)
 {
-	uint64_t tail = at(&r->ctl->tail), t = at(&r->near->tail);
+	uint64_t tail = at(&r->ctl->tail), t = start(&r->near->tail, tail);
 	unsigned lost = 0;
 
-	t = before(t, tail) ? tail : t;
 	while (lost < 1000) {
 		uint64_t lap = lap_of(r, t), seen = look(r, t);
 
@@ -286,18 +293,11 @@ static int find(const struct fr__taskring *r, uint64_t *head, uint64_t *h,
 	return -EBADMSG;
 }
 
-/* Where to begin. */
-static uint64_t start(const struct fr__taskring *r, uint64_t head)
-{
-	uint64_t h = at(&r->near->head);
-
-	return before(h, head) ? head : h;
-}
-
 int fr__taskring_take(const struct fr__taskring *r, struct fr__a64 *taking,
 		      uint32_t *cell, uint32_t *generation)
 {
-	uint64_t head = at(&r->ctl->head), h = start(r, head), seen, plain;
+	uint64_t head = at(&r->ctl->head), h = start(&r->near->head, head);
+	uint64_t seen, plain;
 	int rc;
 
 	while ((rc = find(r, &head, &h, &seen)) == 1) {
@@ -340,7 +340,7 @@ bool fr__taskring_any(const struct fr__taskring *r)
 	if (is_entry(r, seen, lap_of(r, h)))
 		return true;
 	head = at(&r->ctl->head);
-	h = start(r, head);
+	h = start(&r->near->head, head);
 	return find(r, &head, &h, &seen) != 0;
 }
 

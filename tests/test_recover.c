@@ -1617,6 +1617,9 @@ static void the_dead_among_few_in_many_slots_are_found(void **state)
 		fr_leave(p[i]);
 	kill_hard(x[5]->pid);
 	AWAIT(is_free(a, x[5]->self));
+	for (i = 0; i < 9; i++) /* else they find each other dead */
+		if (i != 5)
+			stop(x[i]->pid);
 	for (i = 0; i < 9; i++)
 		if (i != 5)
 			kill_hard(x[i]->pid);

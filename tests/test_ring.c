@@ -749,6 +749,17 @@ static void come_anew(struct tasks *t)
 	fr__taskring_map(&t->ring, &t->ctl, t->words, WORDS, SECRET, &t->near);
 }
 
+/* So many go in and come out, one by one. */
+static void pass(struct tasks *t, unsigned count)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		assert_int_equal(fr__taskring_push(&t->ring, i, 1), 0);
+		take_is(t, i, 1);
+	}
+}
+
 static void counters_that_lag_mislead_nobody(void **state)
 {
 	unsigned lag = WORDS / 2, i, k;
@@ -783,15 +794,12 @@ static void counters_that_lag_mislead_nobody(void **state)
 
 static void a_head_that_lags_is_passed_by_the_next_lap(void **state)
 {
-	unsigned lag = WORDS / 2, i;
+	unsigned i;
 	struct tasks t;
 
 	(void)state;
 	tasks_at(&t, 0);
-	for (i = 0; i < lag; i++) {
-		assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
-		take_is(&t, i, 1);
-	}
+	pass(&t, WORDS / 2); /* as far as it may lag */
 	assert_int_equal(t.ctl.head.raw, 0);
 	for (i = 0; i < WORDS; i++)
 		assert_int_equal(fr__taskring_push(&t.ring, i, 2), 0);
@@ -813,15 +821,12 @@ static bool is_not_three(const void *ctx, uint32_t cell, uint32_t generation)
 
 static void an_entry_is_replaced_behind_a_head_that_lags(void **state)
 {
-	unsigned lag = WORDS / 2, i;
+	unsigned i;
 	struct tasks t;
 
 	(void)state;
 	tasks_at(&t, 0);
-	for (i = 0; i < lag; i++) {
-		assert_int_equal(fr__taskring_push(&t.ring, 3, 1), 0);
-		take_is(&t, 3, 1);
-	}
+	pass(&t, WORDS / 2);
 	for (i = 0; i < WORDS - 1; i++)
 		assert_int_equal(fr__taskring_push(&t.ring, 7, 1), 0);
 	assert_int_equal(fr__taskring_push(&t.ring, 3, 2), 0);
@@ -837,7 +842,7 @@ static void an_entry_is_replaced_behind_a_head_that_lags(void **state)
 
 static void who_stood_still_for_laps_finds_the_place(void **state)
 {
-	unsigned laps, i;
+	unsigned laps;
 	struct tasks t;
 
 	(void)state;
@@ -846,10 +851,7 @@ static void who_stood_still_for_laps_finds_the_place(void **state)
 
 		tasks_at(&t, 3);
 		old = t.near;
-		for (i = 0; i < laps * WORDS + 1; i++) {
-			assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
-			take_is(&t, i, 1);
-		}
+		pass(&t, laps * WORDS + 1);
 		t.near = old;
 		assert_int_equal(fr__taskring_push(&t.ring, 77, 1), 0);
 		t.near = old;
@@ -867,10 +869,7 @@ static void who_looks_and_who_takes_agree_in_a_damaged_ring(void **state)
 
 	(void)state;
 	tasks_at(&t, 0);
-	for (i = 0; i < 3 * WORDS; i++) {
-		assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
-		take_is(&t, i, 1);
-	}
+	pass(&t, 3 * WORDS);
 	was = t;
 	near = t.near;
 	for (i = 0; i < 2 + WORDS; i++)

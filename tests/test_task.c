@@ -271,7 +271,7 @@ static void an_argument_and_a_result_arrive_whole_at_any_length(void **state)
 	close_room(&t);
 }
 
-/* Each of `max` bytes at `at` is written, and no byte of the task's argument changes. */
+/* All of the result's room is written, and no byte of the task's argument changes. */
 static void assert_apart(const struct fr_task *task, const unsigned char *arg,
 			 const struct fr_reply *reply)
 {
