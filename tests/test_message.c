@@ -520,6 +520,7 @@ static void those_who_wait_for_room_of_a_slow_receiver_take_turns(void **state)
 			     shared(sizeof(*s.page))};
 	for (i = 0; i < 7; i++)
 		children[i] = spawn(send_all, &s);
+	AWAIT(reached(&s.page->here) == 7);
 	while (few < 10) {
 		assert_rc(fr_receive(t.to, FR_FOREVER, &m), 0);
 		check_one(&m, next);
