@@ -50,6 +50,9 @@
 #define SPIN_START_NS 20000u
 #define SPIN_MAX_NS 50000u
 #define SPIN_MIN_NS 500u
+/* Of so many spins in vain one is as long as may be: else who once waited long would
+ * sleep for each short wait from then on. */
+#define SPINS_IN_VAIN 32
 /* Between two looks while spinning. Who looks more often takes the line from the one
  * that is about to write it, and waits the longer. */
 #define LOOK_AGAIN_NS 25u
@@ -242,7 +245,9 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 {
 	bool poll = b->mode == FR_WAIT_POLL;
 	/* as [BELL-6] */
-	uint32_t budget = fr__load_relaxed(&b->spin_ns);
+	uint32_t spin_ns = fr__load_relaxed(&b->spin_ns);
+	uint32_t vain = fr__load_relaxed(&b->spins_in_vain);
+	uint32_t budget = vain < SPINS_IN_VAIN ? spin_ns : SPIN_MAX_NS;
 	int64_t start, now, looked;
 	unsigned i;
 	int rc;
@@ -270,16 +275,22 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 			looked = now;
 		}
 	} while (now < until && (poll || now - start < budget));
-	if (!poll)
-		/* as [BELL-6] */
-		fr__store_relaxed(&b->spin_ns, budget - budget / 4 < SPIN_MIN_NS
-						       ? SPIN_MIN_NS
-						       : budget - budget / 4);
-	return poll ? -ETIMEDOUT : 0;
+	if (poll)
+		return -ETIMEDOUT;
+	spin_ns -= spin_ns / 4;
+	/* as [BELL-6] */
+	fr__store_relaxed(&b->spin_ns, spin_ns > SPIN_MIN_NS ? spin_ns : SPIN_MIN_NS);
+	fr__store_relaxed(&b->spins_in_vain, vain < SPINS_IN_VAIN ? vain + 1 : 0);
+	return 0;
 found:
-	if (!poll && budget < SPIN_MAX_NS)
-		/* as [BELL-6] */
-		fr__store_relaxed(&b->spin_ns, budget + budget / 8 + 100);
+	if (poll)
+		return rc;
+	spin_ns += spin_ns / 8 + 100;
+	if (spin_ns < 2 * (now - start))
+		spin_ns = (uint32_t)(2 * (now - start));
+	/* as [BELL-6] */
+	fr__store_relaxed(&b->spin_ns, spin_ns < SPIN_MAX_NS ? spin_ns : SPIN_MAX_NS);
+	fr__store_relaxed(&b->spins_in_vain, 0);
 	return rc;
 }
 

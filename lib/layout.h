@@ -42,7 +42,7 @@
 #include <stddef.h>
 
 #define FR__MAGIC UINT64_C(0x676e69726b726f66) /* "forkring", little-endian */
-#define FR__LAYOUT_VERSION 5
+#define FR__LAYOUT_VERSION 6
 #define FR__LINE 64
 #define FR__SLOTS_MAX 4096
 #define FR__NAME_BYTES (FR_NAME_MAX + 1)
@@ -220,7 +220,8 @@ struct fr__ring_ctl {
 
 /*
  * A record starts at a unit; the ring itself uses tag and len only.
- * Tag, XOR secret: state (3) | owner slot (12) | units (17) | lap (32).
+ * Tag, XOR secret: state (3) | owner slot (12) | units - 1 (17) | lap (32). (Of a run
+ * of free units: ring.c.)
  */
 struct fr__record {
 	/* W: producer by CAS from FREE, then until it is READY; then the

@@ -41,6 +41,9 @@
 #define GET_AHEAD_NS 5000
 /* A batch may be so large in small mailboxes, too (up to a half). */
 #define BATCH_UNITS_MIN 32
+/* Bytes, while parts are written: lines are asked for so far ahead, for parts up to that. */
+#define ASK_AHEAD 1024
+#define ASK_MAX 2048
 
 /* ---- sending ---- */
 
@@ -48,9 +51,9 @@ struct room_wait {
 	struct fr_process *p;
 	struct fr__slot *slot;
 	uint32_t generation;
-	uint32_t units;
+	uint32_t units; /* needed */
 	const struct fr__ring *ring;
-	uint64_t position;
+	struct fr__place place; /* once claimed */
 	bool armed;
 };
 
@@ -62,7 +65,7 @@ static int try_claim(void *ctx)
 	/* as [PROCESS-1] */
 	if (!fr__slot_is(fr__load_acquire(&w->slot->state), w->generation))
 		return -ESRCH;
-	rc = fr__ring_claim(w->ring, w->p->index, w->units, &w->position);
+	rc = fr__ring_claim(w->ring, w->p->index, w->units, &w->place);
 	return rc == -EAGAIN ? 0 : rc < 0 ? rc : 1;
 }
 
@@ -254,7 +257,7 @@ static inline int claim(struct room_wait *w, struct fr_process *p,
 	if (rc == 0)
 		rc = wait_for_room(w, wait_ns);
 	else if (rc > 0 && !alone)
-		fr__ring_ask_ahead(w->ring, w->position, w->units);
+		fr__ring_ask_ahead(w->ring, w->place.position, w->units);
 	return rc < 0 ? rc : 0;
 }
 
@@ -266,10 +269,10 @@ static inline int check_message(const struct fr_process *p, struct fr_type type,
 	return len > fr__ring_body_max(&p->mailbox) ? -EMSGSIZE : 0;
 }
 
-static inline struct fr__record *write_head(const struct room_wait *w, uint64_t at,
+static inline struct fr__record *write_head(const struct room_wait *w,
 				     struct fr_type type, size_t len)
 {
-	struct fr__record *rec = fr__ring_at(w->ring, at);
+	struct fr__record *rec = fr__ring_at(w->ring, w->place.position);
 
 	rec->len = (uint32_t)len;
 	rec->type = type.id;
@@ -290,8 +293,9 @@ int fr_send(struct fr_process *p, struct fr_addr to, struct fr_type type,
 		rc = claim(&w, p, to, fr__ring_units(len), wait_ns);
 	if (rc < 0)
 		return rc;
-	fr__ring_copy_in(write_head(&w, w.position, type, len), 0, body, len);
-	fr__ring_publish_last(w.ring, p->index, w.position, w.units);
+	fr__ring_copy_in(write_head(&w, type, len), 0, body, len);
+	fr__ring_publish_last(w.ring, p->index, w.place.position,
+			      w.place.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return 0;
 }
@@ -313,10 +317,11 @@ int fr__send_call(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	if (rc < 0)
 		return rc;
 	type.id |= FR__WANTS_REPLY;
-	rec = write_head(&w, w.position, type, all);
+	rec = write_head(&w, type, all);
 	fr__ring_copy_in(rec, 0, &call, sizeof(call));
 	fr__ring_copy_in(rec, sizeof(call), body, len);
-	fr__ring_publish_last(w.ring, p->index, w.position, w.units);
+	fr__ring_publish_last(w.ring, p->index, w.place.position,
+			      w.place.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return 0;
 }
@@ -383,16 +388,21 @@ static unsigned fits(const struct fr_process *p, const struct fr_part *parts,
 	return i;
 }
 
-static void write_parts(struct fr__record *rec, const struct fr_part *parts,
-			unsigned count)
+static void write_parts(struct fr__record *rec, uint32_t units,
+			const struct fr_part *parts, unsigned count)
 {
-	size_t at = 0;
+	size_t at = 0, k;
 	unsigned i;
 
 	for (i = 0; i < count; i++) {
 		struct fr__part head = {(uint32_t)parts[i].len,
 					parts[i].type.id};
 
+		/* The receiver may share these lines still. Of long parts the CPU
+		 * sees itself what comes next. */
+		if (units >= FR__LONG_UNITS && parts[i].len <= ASK_MAX)
+			for (k = 0; k < parts[i].len; k += FR__UNIT)
+				fr__prefetch_write(rec->body + at + ASK_AHEAD + k);
 		fr__ring_copy_in(rec, at, &head, sizeof(head));
 		fr__ring_copy_in(rec, at + sizeof(head), parts[i].body,
 				 parts[i].len);
@@ -417,7 +427,7 @@ static inline int claim_all(struct room_wait *w, struct fr_process *p,
 	if (rc == 0)
 		rc = let_it_get_ahead(w, wait_ns);
 	if (rc > 0)
-		fr__ring_ask_ahead(w->ring, w->position, w->units);
+		fr__ring_ask_ahead(w->ring, w->place.position, w->units);
 	return rc;
 }
 
@@ -474,10 +484,11 @@ int fr_send_batch(struct fr_process *p, struct fr_addr to,
 	}
 	if (rc < 0)
 		return rc;
-	rec = write_head(&w, w.position, (struct fr_type){FR__PARTS | fit},
+	rec = write_head(&w, (struct fr_type){FR__PARTS | fit},
 			 bytes);
-	write_parts(rec, parts, fit);
-	fr__ring_publish_last(w.ring, p->index, w.position, w.units);
+	write_parts(rec, w.place.units, parts, fit);
+	fr__ring_publish_last(w.ring, p->index, w.place.position,
+			      w.place.units);
 	fr__bell_ring(w.slot, FR__MARK_MAIL);
 	return (int)fit;
 }
@@ -494,33 +505,43 @@ int fr_claim(struct fr_process *p, struct fr_addr to, struct fr_type type,
 		rc = claim(&w, p, to, fr__ring_units(len), wait_ns);
 	if (rc < 0)
 		return rc;
-	fr__ring_advance(w.ring, w.position, w.units);
-	fr__ring_clear_tags(w.ring, w.position, w.units);
-	ret->body = write_head(&w, w.position, type, len)->body;
+	fr__ring_advance(w.ring, w.place.position, w.place.units);
+	fr__ring_clear_tags(w.ring, &w.place);
+	ret->body = write_head(&w, type, len)->body;
 	ret->len = len;
-	ret->priv[0] = w.position;
-	ret->priv[1] = fr__addr_slot(to);
+	ret->priv[0] = w.place.position;
+	ret->priv[1] = (uint64_t)w.place.units << 32 | fr__addr_slot(to);
 	return 0;
+}
+
+static inline unsigned slot_of(const struct fr_claim *c)
+{
+	return (uint32_t)c->priv[1];
+}
+
+static inline uint32_t units_of(const struct fr_claim *c)
+{
+	return (uint32_t)(c->priv[1] >> 32);
 }
 
 void fr_commit(struct fr_process *p, struct fr_claim *c)
 {
 	if (fr__own(p) < 0)
 		return;
-	fr__ring_publish(fr__arena_ring(p->arena, (unsigned)c->priv[1]),
-			 p->index, c->priv[0], fr__ring_units(c->len));
-	fr__bell_ring(&p->arena->slots[c->priv[1]], FR__MARK_MAIL);
+	fr__ring_publish(fr__arena_ring(p->arena, slot_of(c)), p->index,
+			 c->priv[0], units_of(c));
+	fr__bell_ring(&p->arena->slots[slot_of(c)], FR__MARK_MAIL);
 }
 
 void fr_cancel(struct fr_process *p, struct fr_claim *c)
 {
 	if (fr__own(p) < 0)
 		return;
-	fr__ring_cancel(fr__arena_ring(p->arena, (unsigned)c->priv[1]),
-			p->index, c->priv[0], fr__ring_units(c->len));
+	fr__ring_cancel(fr__arena_ring(p->arena, slot_of(c)), p->index,
+			c->priv[0], units_of(c));
 	/* What we sent behind it could not be received before. */
 	fr__fence_sc(); /* as [BELL-2] */
-	fr__bell_ring(&p->arena->slots[c->priv[1]], FR__MARK_MAIL);
+	fr__bell_ring(&p->arena->slots[slot_of(c)], FR__MARK_MAIL);
 }
 
 int fr_send_exit(struct fr_process *p, struct fr_addr to, int64_t wait_ns)

@@ -5,32 +5,44 @@
  * An array of N = 2^shift units of 64 bytes. A position counts units from the
  * start of time: unit = position mod N, lap = position / N. A record takes n
  * consecutive units, header first; one that would run over the end of a lap is
- * preceded by a pad. The first word of a free unit and of a record is its tag:
+ * preceded by a pad. The first word of a record and of a run of free units is its tag:
  *
- *	FREE(lap)            the unit is free for this lap: lap times an odd
- *	                     constant, with a state that no record has
- *	state,owner,n,lap    a record: CLAIMED, READY, HELD, DONE or DEAD
+ *	FREE(n,lap)          n units are free for this lap: n, and both spread by an
+ *	                     odd constant, with a state that no record has
+ *	state,owner,n,lap    a record: OPEN, CLAIMED, READY, HELD, DONE or DEAD
  *
  * all XOR the arena's secret, so that no payload looks like FREE. (An in-place
  * claim clears the old tags under its payload: nobody can send one on.)
  *
  * Produce						Consume (one only)
- *  t = tail; unit t FREE(lap)?				 tag at next READY? use it
- *  units t+1..t+n-1 FREE(lap)?				 CLAIMED? remember it, pass
- *  CAS tag t FREE -> CLAIMED(owner,n)			  over all of that owner
- *  write header and body				 release: publish head,
- *  tag -> READY					  units n-1..1 -> FREE(lap+1)
- *  CAS tail t -> t+n					  then unit 0 -> FREE(lap+1)
+ *  t = tail; a run FREE(lap) there?			 tag at next READY? use it
+ *  runs behind it, up to m >= n units?			 CLAIMED? remember it, pass
+ *  m = n: CAS tag t FREE -> CLAIMED(owner,n)		  over all of that owner
+ *  m > n: CAS tag t FREE -> OPEN(owner,m)		 release: publish head,
+ *         tag t+n -> FREE(m-n)				  a long record:
+ *         CAS tag t OPEN -> CLAIMED(owner,n)		   unit 0 -> FREE(n,lap+1)
+ *  write header and body				  a short one:
+ *  tag -> READY					   n-1..1 -> FREE(1,lap+1)
+ *  CAS tail t -> t+n					   then unit 0, too
  *
  * The CAS takes the place and says who took it in one step, so a claim whose
  * owner is proven dead can be buried (DEAD) by anyone. No producer waits for
- * another: who finds a record of this lap at t moves tail for its owner.
+ * another: who finds a record of this lap at t moves tail for its owner. Who finds
+ * an OPEN one makes it CLAIMED as it is first: then its owner, which has not given
+ * back what it does not need, keeps that. So an OPEN record is the last one, and
+ * the consumer may take it for the end.
+ *
+ * Why runs: a tag in each unit makes the consumer write each line of a record, and a
+ * producer fetch it again as data. For a long record that is most of the work. For a
+ * short one it is not: lines that the consumer has taken away come back by the
+ * producer's own prefetching, lines that it still shares do not.
  *
  * Invariants
  *	head <= true end <= head + N		tail <= true end
  *	tail is a record's border, and so are head and unit 0
- *	units from the true end up to head + N: FREE, or being freed, in order
+ *	from the true end up to head + N: runs of FREE, or being freed, in order
  *	a border between not free and free is a record's header (header last)
+ *	a run is a record's units, or one of them, or what was left of one
  *	head <= every open claim that the consumer has passed; head <= next
  *	a tag's lap is that of its position; 1 <= n <= units to the lap's end
  *
@@ -44,7 +56,7 @@
  *
  * A death leaves
  *	before the claim	nothing
- *	claim .. publish	a CLAIMED record with its owner: buried
+ *	claim .. publish	an OPEN or CLAIMED record with its owner: buried
  *	publish .. tail		a READY record; the next producer moves tail, and
  *				if the record is gone by then, moves it to head
  *	head .. last FREE	records before head whose headers are not free:
@@ -63,7 +75,8 @@
 #define ASK_MAX 8
 
 enum state {
-	CLAIMED = 1,
+	OPEN = 1,
+	CLAIMED,
 	READY,
 	HELD,
 	DONE,
@@ -71,7 +84,8 @@ enum state {
 };
 
 #define OWNER_BITS 12
-#define UNITS_BITS 17
+#define UNITS_BITS 17 /* of their number less 1: all of the ring is possible */
+#define FREE_BITS 44
 _Static_assert(FR__SLOTS_MAX == 1 << OWNER_BITS, "an owner fits a tag");
 
 static inline uint64_t lap_of(const struct fr__ring *r, uint64_t position)
@@ -85,17 +99,21 @@ static inline bool before(uint64_t a, uint64_t b)
 	return (int64_t)(a - b) < 0;
 }
 
-static inline uint64_t free_tag(const struct fr__ring *r, uint64_t lap)
+static inline uint64_t free_tag(const struct fr__ring *r, uint32_t n,
+				uint64_t lap)
 {
+	uint64_t spread = (lap + ((uint64_t)n << (63 - UNITS_BITS))) * SPREAD;
+
 	/* State 7 is no record's. */
-	return (lap * SPREAD | UINT64_C(7) << 61) ^ r->secret;
+	return (UINT64_C(7) << 61 | (uint64_t)(n - 1) << FREE_BITS |
+		spread >> (64 - FREE_BITS)) ^ r->secret;
 }
 
 static inline uint64_t tag(const struct fr__ring *r, enum state state,
 			   unsigned owner, uint32_t n, uint64_t position)
 {
 	return ((uint64_t)state << 61 | (uint64_t)owner << 49 |
-		(uint64_t)n << 32 | (uint32_t)lap_of(r, position)) ^
+		(uint64_t)(n - 1) << 32 | (uint32_t)lap_of(r, position)) ^
 	       r->secret;
 }
 
@@ -111,7 +129,7 @@ static inline unsigned owner_of(uint64_t plain)
 
 static inline uint32_t units_of(uint64_t plain)
 {
-	return plain >> 32 & ((1u << UNITS_BITS) - 1);
+	return (plain >> 32 & ((1u << UNITS_BITS) - 1)) + 1;
 }
 
 static inline uint32_t room_at(const struct fr__ring *r, uint64_t position)
@@ -126,8 +144,18 @@ static inline bool is_record(const struct fr__ring *r, uint64_t plain,
 	uint32_t n = units_of(plain);
 
 	return (uint32_t)plain == (uint32_t)lap_of(r, position) &&
-	       state_of(plain) >= CLAIMED && state_of(plain) <= DEAD &&
-	       n >= 1 && n <= room_at(r, position);
+	       state_of(plain) >= OPEN && state_of(plain) <= DEAD &&
+	       n <= room_at(r, position);
+}
+
+/* The units of the run that is free for its lap from that position on; 0: none. */
+static inline uint32_t run_of(const struct fr__ring *r, uint64_t seen,
+			      uint64_t position)
+{
+	uint32_t n = ((seen ^ r->secret) >> FREE_BITS & ((1u << UNITS_BITS) - 1)) + 1;
+
+	return seen == free_tag(r, n, lap_of(r, position)) &&
+	       n <= room_at(r, position) ? n : 0;
 }
 
 void fr__ring_init(const struct fr__ring *r, uint64_t start)
@@ -137,7 +165,7 @@ void fr__ring_init(const struct fr__ring *r, uint64_t start)
 	for (p = start; p != start + r->mask + 1; p++)
 		/* [RING-1] relaxed: nobody else sees the arena yet. */
 		fr__store_relaxed(&fr__ring_at(r, p)->tag,
-				  free_tag(r, lap_of(r, p)));
+				  free_tag(r, 1, lap_of(r, p)));
 	/* as [RING-1] */
 	fr__store_relaxed(&r->ctl->tail, start);
 	fr__store_relaxed(&r->ctl->head, start);
@@ -148,8 +176,8 @@ void fr__ring_init(const struct fr__ring *r, uint64_t start)
 static inline uint64_t look(const struct fr__ring *r, uint64_t position)
 {
 	/* [RING-2] acquire: tag FREE -> the consumer is done reading what we
-	 * are about to overwrite. Pairs with [RING-9] and [RING-16].
-	 * Without it: a record changes while it is read. */
+	 * are about to overwrite. Pairs with [RING-9], [RING-16] and
+	 * [RING-21]. Without it: a record changes while it is read. */
 	return fr__load_acquire(&fr__ring_at(r, position)->tag);
 }
 
@@ -182,16 +210,19 @@ static bool catch_up(const struct fr__ring *r, uint64_t t)
 	return true;
 }
 
-/* Are units 1..n-1 behind position free for its lap? */
-static inline bool all_free(const struct fr__ring *r, uint64_t position,
-			    uint32_t n, uint64_t free)
+/* The run at the position was seen free. With those behind it, are n units, or a few
+ * more? How many; 0: no. */
+static inline uint32_t free_from(const struct fr__ring *r, uint64_t position,
+				 uint32_t run, uint32_t n)
 {
-	uint32_t k;
+	uint64_t one = free_tag(r, 1, lap_of(r, position)), seen;
+	uint32_t next = 1;
 
-	for (k = 1; k < n; k++)
-		if (look(r, position + k) != free)
-			return false;
-	return true;
+	for (; run < n && next > 0; run += next) {
+		seen = look(r, position + run);
+		next = seen == one ? 1 : run_of(r, seen, position + run);
+	}
+	return next > 0 ? run : 0;
 }
 
 static inline void ask(const struct fr__ring *r, uint64_t position, uint32_t n)
@@ -212,69 +243,118 @@ void fr__ring_ask_ahead(const struct fr__ring *r, uint64_t position, uint32_t n)
 		ask(r, position + AHEAD, n);
 }
 
-/* Claim at t, where a unit was seen FREE: need units, as a record or as a pad. */
-static inline bool take(const struct fr__ring *r, uint64_t t, uint64_t free,
-			enum state state, unsigned owner, uint32_t need)
+/* Claim at t, where that was seen: n units, as a record or as a pad. */
+static inline bool take(const struct fr__ring *r, uint64_t t, uint64_t seen,
+			enum state state, unsigned owner, uint32_t n)
 {
 	/* [RING-6] seq_cst: claim -> nobody else writes these units;
 	 * acquires as [RING-2] does; and before a sleeper's last look
 	 * it hides nothing behind it. Pairs with [RING-9] and [BELL-2].
 	 * Without it: as there. */
-	return fr__cas_sc(&fr__ring_at(r, t)->tag, &free,
-			  tag(r, state, owner, need, t));
+	return fr__cas_sc(&fr__ring_at(r, t)->tag, &seen,
+			  tag(r, state, owner, n, t));
+}
+
+/* We have OPEN all of that, and need n of it. */
+static __attribute__((noinline)) uint32_t
+give_back(const struct fr__ring *r, uint64_t t, unsigned owner, uint32_t all,
+	  uint32_t n)
+{
+	uint64_t open = tag(r, OPEN, owner, all, t);
+
+	/* [RING-20] relaxed: ours until [RING-21]. */
+	fr__store_relaxed(&fr__ring_at(r, t + n)->tag,
+			  free_tag(r, all - n, lap_of(r, t)));
+	/* [RING-21] acq_rel: the rest FREE -> not ours any more; or somebody
+	 * stepped over all of it. Pairs with [RING-2] and [RING-22]. Without it:
+	 * old payload is taken for a tag. */
+	if (fr__cas_acq_rel(&fr__ring_at(r, t)->tag, &open,
+			    tag(r, CLAIMED, owner, n, t)))
+		return n;
+	/* as [RING-20] */
+	fr__store_relaxed(&fr__ring_at(r, t + n)->tag, 0);
+	return all;
+}
+
+/* Claim n units at t, where a free run was seen: 1, 0 there is no room, or -EAGAIN: it
+ * is not as it was seen. */
+static inline int claim_at(const struct fr__ring *r, unsigned owner, uint32_t n,
+			   uint64_t t, uint64_t seen, uint32_t run,
+			   struct fr__place *place)
+{
+	uint32_t all = run >= n ? run : free_from(r, t, run, n);
+
+	if (all == 0)
+		return look(r, t) == seen ? 0 : -EAGAIN;
+	if (!take(r, t, seen, all == n ? CLAIMED : OPEN, owner, all))
+		return -EAGAIN;
+	place->position = t;
+	place->run = run;
+	place->units = all == n ? n : give_back(r, t, owner, all, n);
+	return 1;
+}
+
+/* Before a claim is stepped over: its owner gives nothing back any more. */
+static inline void settle(const struct fr__ring *r, uint64_t t, uint64_t seen)
+{
+	uint64_t plain = seen ^ r->secret;
+
+	/* [RING-22] acq_rel: CLAIMED as it is -> tail moves over it. Pairs with
+	 * [RING-21]. Without it: nothing more than a late look. */
+	fr__cas_acq_rel(&fr__ring_at(r, t)->tag, &seen,
+			tag(r, CLAIMED, owner_of(plain), units_of(plain), t));
 }
 
 static __attribute__((noinline)) int find_room(const struct fr__ring *r,
 					       unsigned owner, uint32_t n,
-					       uint64_t *position)
+					       struct fr__place *place)
 {
 	unsigned lost = 0;
+	int rc;
 
 	while (lost < 1000) {
 		/* as [RING-4] */
 		uint64_t t = fr__load_acquire(&r->ctl->tail);
-		uint64_t free = free_tag(r, lap_of(r, t));
 		uint64_t seen = look(r, t), plain = seen ^ r->secret;
-		uint32_t room = room_at(r, t);
-		uint32_t need = n <= room ? n : room;
+		uint32_t run = run_of(r, seen, t), room = room_at(r, t);
 
-		if (seen != free) {
-			if (is_record(r, plain, t))
+		if (run == 0) {
+			if (is_record(r, plain, t) && state_of(plain) == OPEN)
+				settle(r, t, seen);
+			else if (is_record(r, plain, t))
 				fr__ring_advance(r, t, units_of(plain));
 			else if (is_record(r, plain, t - r->mask - 1))
 				return -EAGAIN;
 			else if (!catch_up(r, t))
 				lost++;
-			continue;
-		}
-		if (!all_free(r, t, need, free)) {
-			if (look(r, t) == free)
+		} else if (n <= room) {
+			rc = claim_at(r, owner, n, t, seen, run, place);
+			if (rc >= 0)
+				return rc > 0 ? 0 : -EAGAIN;
+		} else if (free_from(r, t, run, room) == 0) {
+			if (look(r, t) == seen)
 				return -EAGAIN;
-			continue;
+		} else if (take(r, t, seen, DEAD, owner, room)) { /* a pad */
+			fr__ring_advance(r, t, room);
 		}
-		if (!take(r, t, free, need == n ? CLAIMED : DEAD, owner, need))
-			continue;
-		if (need == n) {
-			*position = t;
-			return 0;
-		}
-		fr__ring_advance(r, t, need);
 	}
 	return -EBADMSG;
 }
 
 int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
-		   uint64_t *position)
+		   struct fr__place *place)
 {
 	/* as [RING-4] */
 	uint64_t t = fr__load_acquire(&r->ctl->tail);
-	uint64_t free = free_tag(r, lap_of(r, t));
+	uint64_t one = free_tag(r, 1, lap_of(r, t));
+	uint32_t k = 0;
 
-	/* Mostly tail is right, and there is room. */
-	if (look(r, t) != free || n > room_at(r, t) ||
-	    !all_free(r, t, n, free) || !take(r, t, free, CLAIMED, owner, n))
-		return find_room(r, owner, n, position);
-	*position = t;
+	/* Mostly tail is right, there is room, and it was freed unit by unit. */
+	while (k < n && look(r, t + k) == one)
+		k++;
+	if (k < n || n > room_at(r, t) || !take(r, t, one, CLAIMED, owner, n))
+		return find_room(r, owner, n, place);
+	*place = (struct fr__place){.position = t, .units = n, .run = 1};
 	return 0;
 }
 
@@ -282,12 +362,13 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 static uint32_t free_run(const struct fr__ring *r, uint64_t position,
 			 uint32_t most)
 {
-	uint64_t free = free_tag(r, lap_of(r, position));
-	uint32_t run = 0;
+	uint32_t sum = 0, run = 1;
 
-	while (run < most && look(r, position + run) == free)
-		run++;
-	return run;
+	while (sum < most && run > 0) {
+		run = run_of(r, look(r, position + sum), position + sum);
+		sum += run;
+	}
+	return sum < most ? sum : most;
 }
 
 /* The end of what is claimed: tail may lag, over claims that have not moved it
@@ -412,11 +493,13 @@ void fr__ring_copy_for_tsan(struct fr__record *rec, size_t at,
 	}
 }
 
-void fr__ring_clear_tags(const struct fr__ring *r, uint64_t position, uint32_t n)
+void fr__ring_clear_tags(const struct fr__ring *r, const struct fr__place *place)
 {
-	while (--n > 0)
+	uint32_t k;
+
+	for (k = place->run; k < place->units; k++)
 		/* as [RING-13] */
-		fr__store_relaxed(&fr__ring_at(r, position + n)->tag, 0);
+		fr__store_relaxed(&fr__ring_at(r, place->position + k)->tag, 0);
 }
 
 /* ---- the consumer ---- */
@@ -463,13 +546,14 @@ void fr__reader_init(struct fr__reader *rd, const struct fr__ring *r)
 	}
 }
 
-/* Free the units of one record: the header's last. */
+/* Free the units of one record: all as one, or the header's last. */
 static inline void free_units(const struct fr__ring *r, uint64_t position,
 			      uint32_t n)
 {
-	uint64_t free = free_tag(r, lap_of(r, position + r->mask + 1));
+	uint32_t run = n < FR__LONG_UNITS ? 1 : n;
+	uint64_t free = free_tag(r, run, lap_of(r, position + r->mask + 1));
 
-	while (n-- > 0)
+	for (n = n < FR__LONG_UNITS ? n : 1; n-- > 0;)
 		/* [RING-9] release: reads of the record -> its units FREE.
 		 * Pairs with [RING-2] and [RING-6]. Without it: a record
 		 * changes while it is read. */
@@ -588,10 +672,12 @@ static __attribute__((noinline)) int find_next(const struct fr__ring *r,
 		uint64_t plain = seen ^ r->secret;
 		unsigned who = owner_of(plain);
 
-		if (seen == free_tag(r, lap_of(r, p)))
+		if (run_of(r, seen, p) > 0)
 			return 0;
 		if (!is_record(r, plain, p))
 			return -EBADMSG;
+		if (state_of(plain) == OPEN)
+			return 0;
 		if (state_of(plain) == READY && !is_blocked(r, rd, who)) {
 			if (rd->blocked)
 				mark(r, p, plain, HELD);
@@ -684,19 +770,26 @@ unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner)
 			p = head; /* the consumer has freed what we read */
 			continue;
 		}
-		if (seen == free_tag(r, lap_of(r, p)))
+		if (run_of(r, seen, p) > 0)
 			break; /* what comes later is not the dead's */
 		if (!is_record(r, plain, p)) {
 			lost++;
 			continue;
 		}
-		if (state_of(plain) == CLAIMED && owner_of(plain) == owner)
+		if (state_of(plain) <= CLAIMED && owner_of(plain) == owner) {
 			/* [RING-15] acq_rel: the owner is dead, its writes are
 			 * done. Pairs with [RING-11]. Without it: nothing more
 			 * than a late look. */
-			count += fr__cas_acq_rel(
-				&fr__ring_at(r, p)->tag, &seen,
-				tag(r, DEAD, owner, units_of(plain), p));
+			if (!fr__cas_acq_rel(&fr__ring_at(r, p)->tag, &seen,
+					     tag(r, DEAD, owner,
+						 units_of(plain), p))) {
+				lost++;
+				continue;
+			}
+			count++;
+		} else if (state_of(plain) == OPEN) {
+			break; /* as above */
+		}
 		p += units_of(plain);
 	}
 	return count;
@@ -706,7 +799,7 @@ unsigned fr__ring_bury(const struct fr__ring *r, unsigned owner)
  * are seen before its claim. */
 static bool try_mend(const struct fr__ring *r)
 {
-	uint64_t p, q, plain;
+	uint64_t p, q, plain, seen;
 	/* as [RING-14] */
 	uint64_t head = fr__load_relaxed(&r->ctl->head);
 	uint64_t end = head + r->mask + 1;
@@ -715,11 +808,12 @@ static bool try_mend(const struct fr__ring *r)
 		/* To the end; a claim there moves it on, so look again. */
 		p = head;
 		while (before(p, end) &&
-		       is_record(r, plain = look(r, p) ^ r->secret, p))
-			p += units_of(plain);
-		for (q = p; before(q, end); q++)
-			if (look(r, q) != free_tag(r, lap_of(r, q)))
-				break;
+		       is_record(r, plain = (seen = look(r, p)) ^ r->secret, p))
+			if (state_of(plain) == OPEN)
+				settle(r, p, seen);
+			else
+				p += units_of(plain);
+		q = p + free_run(r, p, (uint32_t)(end - p));
 	} while (before(p, end) && is_record(r, look(r, p) ^ r->secret, p));
 	/* q: the first that is not free, a header; nobody can claim past it. */
 	while (before(q, end)) {
@@ -766,7 +860,7 @@ const char *fr__ring_check(const struct fr__ring *r)
 		uint64_t seen = look(r, p);
 
 		met_tail |= p == tail;
-		if (seen == free_tag(r, lap_of(r, p)))
+		if (run_of(r, seen, p) > 0)
 			break;
 		if (!is_record(r, seen ^ r->secret, p))
 			return "a tag that is neither a record nor free";
@@ -774,8 +868,7 @@ const char *fr__ring_check(const struct fr__ring *r)
 	}
 	if (!met_tail && p != tail)
 		return "tail is not a border, or is past the end";
-	for (; before(p, end); p++)
-		if (look(r, p) != free_tag(r, lap_of(r, p)))
-			return "a unit behind the end is not free";
+	if (free_run(r, p, (uint32_t)(end - p)) != end - p)
+		return "a unit behind the end is not free";
 	return NULL;
 }

@@ -11,6 +11,9 @@
 #include <string.h>
 
 #define FR__UNIT 64
+/* Records of so many units and more are freed as one run: their lines are not taken from
+ * the producer, but it may share them. */
+#define FR__LONG_UNITS 32
 #define FR__RECORD_HEAD sizeof(struct fr__record)
 
 /* Where a ring is mapped in this process; copied, never read from the arena. */
@@ -68,12 +71,19 @@ static inline void fr__ring_map(struct fr__ring *r, struct fr__ring_ctl *ctl,
 
 void fr__ring_init(const struct fr__ring *r, uint64_t start_position);
 
+/* What a producer has claimed. */
+struct fr__place {
+	uint64_t position;
+	uint32_t units; /* those asked for, or more */
+	uint32_t run;	/* behind so many there may be tags under the payload */
+};
+
 /*
- * Producers. Claim room for n units: 0 and the position, -EAGAIN full,
+ * Producers. Claim room for n units: 0 and the place, -EAGAIN full,
  * -EBADMSG damaged. The claim is the caller's until it publishes or cancels.
  */
 int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
-		   uint64_t *position);
+		   struct fr__place *place);
 /* Say that the place is taken, so that others need not find out: after the
  * claim or after the publication, whichever suits. */
 void fr__ring_advance(const struct fr__ring *r, uint64_t position, uint32_t n);
@@ -94,9 +104,8 @@ void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
 			   uint64_t position, uint32_t n);
 void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 		     uint64_t position, uint32_t n);
-/* The tags of free units inside a claim of n units: not for who reads it. */
-void fr__ring_clear_tags(const struct fr__ring *r, uint64_t position,
-			 uint32_t n);
+/* The tags of free units inside a claim: not for who reads it. */
+void fr__ring_clear_tags(const struct fr__ring *r, const struct fr__place *place);
 /* Bytes into the body, from `at` on. */
 void fr__ring_copy_for_tsan(struct fr__record *rec, size_t at,
 			    const void *bytes, size_t len);

@@ -20,7 +20,7 @@
 #define COUNTED static __attribute__((noinline))
 
 static struct fr_process *alice, *bob;
-static struct fr_addr to; /* bob */
+static struct fr_addr to, back; /* bob, and alice */
 static struct fr_type type;
 static unsigned char body[BODY];
 static struct fr_part parts[RUN];
@@ -53,17 +53,19 @@ static int all(int rc)
 	return rc < 0 ? rc : rc == RUN ? 0 : -EAGAIN;
 }
 
+/* In another mailbox than single messages: each of them finds units as its like has
+ * freed them. */
 COUNTED int send_batch(void)
 {
-	return all(fr_send_batch(alice, to, parts, RUN, 0));
+	return all(fr_send_batch(bob, back, parts, RUN, 0));
 }
 
 COUNTED int receive_batch(void)
 {
-	int rc = fr_receive_batch(bob, 0, messages, RUN);
+	int rc = fr_receive_batch(alice, 0, messages, RUN);
 
 	if (rc > 0)
-		fr_release_batch(bob, messages, (unsigned)rc);
+		fr_release_batch(alice, messages, (unsigned)rc);
 	return all(rc);
 }
 
@@ -116,6 +118,7 @@ static int join(struct fr_arena *arena)
 	if (rc < 0)
 		return rc;
 	to = fr_self(bob);
+	back = fr_self(alice);
 	for (unsigned i = 0; i < RUN; i++)
 		parts[i] = (struct fr_part){type, body, sizeof(body)};
 	return 0;

@@ -1193,7 +1193,7 @@ static void a_half_freed_mailbox_of_nobody_is_clean(void **state)
 static void a_claim_of_nobody_is_told(void **state)
 {
 	const struct fr__ring *ring;
-	uint64_t position;
+	struct fr__place to;
 	struct fr_arena *a;
 	struct room r;
 
@@ -1201,11 +1201,11 @@ static void a_claim_of_nobody_is_told(void **state)
 	open_room_at(&r, UINT64_MAX - 1);
 	a = r.arena;
 	ring = fr__arena_ring(a, 1);
-	assert_rc(fr__ring_claim(ring, 0, 3, &position), 0);
-	fr__ring_advance(ring, position, 3);
+	assert_rc(fr__ring_claim(ring, 0, 3, &to), 0);
+	fr__ring_advance(ring, to.position, 3);
 	assert_clean(a);
-	assert_rc(fr__ring_claim(ring, 7, 2, &position), 0);
-	fr__ring_advance(ring, position, 2);
+	assert_rc(fr__ring_claim(ring, 7, 2, &to), 0);
+	fr__ring_advance(ring, to.position, 2);
 	assert_fault(a, "mailbox of slot 1: up to 5, a claim of slot 7, which "
 			"is free");
 	assert_int_equal(fr__ring_bury(ring, 7), 1);

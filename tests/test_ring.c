@@ -44,23 +44,24 @@ static void fill(struct fixture *f, uint64_t at, size_t len, unsigned char c)
 static int put(struct fixture *f, unsigned owner, size_t len, unsigned char c)
 {
 	uint32_t n = fr__ring_units(len);
-	uint64_t at;
-	int rc = fr__ring_claim(&f->ring, owner, n, &at);
+	struct fr__place to;
+	int rc = fr__ring_claim(&f->ring, owner, n, &to);
 
 	if (rc < 0)
 		return rc;
-	fill(f, at, len, c);
-	fr__ring_publish(&f->ring, owner, at, n);
-	fr__ring_advance(&f->ring, at, n);
+	fill(f, to.position, len, c);
+	fr__ring_publish(&f->ring, owner, to.position, to.units);
+	fr__ring_advance(&f->ring, to.position, to.units);
 	return 0;
 }
 
 static uint64_t claim(struct fixture *f, unsigned owner, uint32_t n)
 {
-	uint64_t at;
+	struct fr__place to;
 
-	assert_int_equal(fr__ring_claim(&f->ring, owner, n, &at), 0);
-	return at;
+	assert_int_equal(fr__ring_claim(&f->ring, owner, n, &to), 0);
+	assert_int_equal(to.units, n);
+	return to.position;
 }
 
 /* The next record is this; its position. */
@@ -568,6 +569,182 @@ static void mending_frees_what_a_dead_consumer_had_begun_to_free(void **state)
 	}
 }
 
+/* ---- runs ---- */
+
+#define LONG_LEN (FR__LONG_UNITS * FR__UNIT - FR__RECORD_HEAD)
+
+/* An empty ring whose units are free in two runs. */
+static void in_runs(struct fixture *f)
+{
+	unsigned i;
+
+	start_at(f, 0);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(put(f, 1, LONG_LEN, 1), 0);
+		get(f, 1, LONG_LEN, 1);
+	}
+	sound(f);
+}
+
+/* As a claim leaves it that takes more than it needs, before it gives the rest back. */
+static void claim_open(struct fixture *f, unsigned owner, uint64_t at, uint32_t n)
+{
+	fr__ring_at(&f->ring, at)->tag.raw =
+		(UINT64_C(1) << 61 | (uint64_t)owner << 49 |
+		 (uint64_t)(n - 1) << 32 | at / UNITS) ^ SECRET;
+}
+
+/* All units are free, and can be claimed one by one. */
+static void all_can_be_claimed(struct fixture *f)
+{
+	unsigned i;
+
+	none(f);
+	sound(f);
+	for (i = 0; i < UNITS; i++)
+		assert_int_equal(put(f, 3, 8, (unsigned char)i), 0);
+	assert_int_equal(put(f, 3, 8, 0), -EAGAIN);
+	for (i = 0; i < UNITS; i++)
+		get(f, 3, 8, (unsigned char)i);
+	sound(f);
+}
+
+static void a_long_record_is_freed_by_one_store(void **state)
+{
+	struct fixture f;
+	unsigned char units[sizeof(f.units)];
+	unsigned i;
+
+	(void)state;
+	start_at(&f, 0);
+	assert_int_equal(put(&f, 1, LONG_LEN, 1), 0);
+	memcpy(units, f.units, sizeof(units));
+	get(&f, 1, LONG_LEN, 1);
+	for (i = 8; i < sizeof(units); i++)
+		assert_int_equal(f.units[i], units[i]);
+	all_can_be_claimed(&f);
+}
+
+static void a_run_is_claimed_in_parts(void **state)
+{
+	struct fixture f;
+	unsigned sent, i;
+	size_t len;
+
+	(void)state;
+	in_runs(&f);
+	all_can_be_claimed(&f);
+	for (len = 8; len < LONG_LEN; len += 60) {
+		in_runs(&f);
+		for (sent = 0; put(&f, 1, len, (unsigned char)sent) == 0; sent++)
+			sound(&f);
+		assert_true(sent >= UNITS / fr__ring_units(len) - 1);
+		for (i = 0; i < sent; i++)
+			get(&f, 1, len, (unsigned char)i);
+		all_can_be_claimed(&f);
+	}
+}
+
+static void runs_are_claimed_together(void **state)
+{
+	struct fixture f;
+	struct fr__place to;
+
+	(void)state;
+	in_runs(&f);
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	/* What is left of the first run, and one unit of the second: in place. */
+	assert_int_equal(fr__ring_claim(&f.ring, 1, FR__LONG_UNITS, &to), 0);
+	assert_int_equal(to.units, FR__LONG_UNITS);
+	assert_int_equal(to.run, FR__LONG_UNITS - 1);
+	assert_true(fr__ring_at(&f.ring, FR__LONG_UNITS)->tag.raw != 0);
+	fr__ring_clear_tags(&f.ring, &to);
+	assert_true(fr__ring_at(&f.ring, FR__LONG_UNITS)->tag.raw == 0);
+	fill(&f, to.position, LONG_LEN, 1);
+	fr__ring_publish_last(&f.ring, 1, to.position, to.units);
+	get(&f, 2, 8, 2);
+	get(&f, 1, LONG_LEN, 1);
+	all_can_be_claimed(&f);
+}
+
+static void who_stops_before_giving_back_keeps_all_and_stops_nobody(void **state)
+{
+	struct fixture f;
+	uint64_t tag;
+
+	(void)state;
+	in_runs(&f);
+	claim_open(&f, 1, UNITS, UNITS / 2);
+	none(&f); /* and not passed: its end may come nearer */
+	tag = fr__ring_at(&f.ring, UNITS)->tag.raw;
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	assert_true(fr__ring_at(&f.ring, UNITS)->tag.raw != tag);
+	get(&f, 2, 8, 2);
+	fill(&f, UNITS, 8, 1);
+	fr__ring_publish(&f.ring, 1, UNITS, UNITS / 2);
+	get(&f, 1, 8, 1);
+	all_can_be_claimed(&f);
+}
+
+/* Nearly all of the ring: its units are claimed with the one before them. */
+static void who_keeps_it_may_keep_nearly_all(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start_at(&f, 0);
+	assert_int_equal(put(&f, 2, 8, 2), 0);
+	claim_open(&f, 1, 1, UNITS - 1);
+	assert_int_equal(put(&f, 2, 8, 3), -EAGAIN);
+	fill(&f, 1, 8, 1);
+	fr__ring_publish(&f.ring, 1, 1, UNITS - 1);
+	get(&f, 2, 8, 2);
+	get(&f, 1, 8, 1);
+	assert_int_equal(put(&f, 1, LONG_LEN, 4), 0);
+	get(&f, 1, LONG_LEN, 4);
+	all_can_be_claimed(&f);
+}
+
+static void what_the_dead_one_had_not_given_back_is_buried(void **state)
+{
+	struct fixture f;
+	unsigned settled;
+
+	(void)state;
+	for (settled = 0; settled < 2; settled++) {
+		in_runs(&f);
+		claim_open(&f, 1, UNITS, UNITS / 2);
+		assert_int_equal(fr__ring_bury(&f.ring, 2), 0);
+		if (settled)
+			assert_int_equal(put(&f, 2, 8, 2), 0);
+		assert_int_equal(fr__ring_bury(&f.ring, 1), 1);
+		assert_int_equal(fr__ring_bury(&f.ring, 1), 0);
+		if (settled)
+			get(&f, 2, 8, 2);
+		all_can_be_claimed(&f);
+	}
+}
+
+/* The consumer died; a sender to it stopped before it gave back what it does not need,
+ * and goes on when all is mended. */
+static void mending_settles_what_is_not_given_back(void **state)
+{
+	struct fixture f;
+	uint64_t tag;
+
+	(void)state;
+	in_runs(&f);
+	claim_open(&f, 1, UNITS, UNITS / 2);
+	tag = fr__ring_at(&f.ring, UNITS)->tag.raw;
+	fr__ring_mend(&f.ring);
+	assert_true(fr__ring_at(&f.ring, UNITS)->tag.raw != tag);
+	fr__reader_init(&f.reader, &f.ring);
+	fill(&f, UNITS, 8, 1);
+	fr__ring_publish_last(&f.ring, 1, UNITS, UNITS / 2);
+	get(&f, 1, 8, 1);
+	all_can_be_claimed(&f);
+}
+
 static void payload_that_looks_like_tags_misleads_nobody(void **state)
 {
 	struct fixture f;
@@ -578,22 +755,23 @@ static void payload_that_looks_like_tags_misleads_nobody(void **state)
 	start_at(&f, 0);
 	/* Send the ring's own former contents through it, at every offset. */
 	for (k = 0; k < 4 * UNITS; k++) {
-		unsigned char body[500];
+		unsigned char body[LONG_LEN];
+		size_t len = k % 5 ? 500 : sizeof(body);
 		uint64_t at;
 		struct fr__record *rec;
 
 		memcpy(old, f.units, sizeof(old));
-		for (i = 0; i < sizeof(body); i++)
+		for (i = 0; i < len; i++)
 			body[i] = ((unsigned char *)old)[(i + k * 8) %
 							 sizeof(old)];
-		at = claim(&f, 1, fr__ring_units(sizeof(body)));
+		at = claim(&f, 1, fr__ring_units(len));
 		rec = fr__ring_at(&f.ring, at);
-		rec->len = sizeof(body);
-		fr__ring_copy_in(rec, 0, body, sizeof(body));
-		fr__ring_publish(&f.ring, 1, at, fr__ring_units(sizeof(body)));
+		rec->len = (uint32_t)len;
+		fr__ring_copy_in(rec, 0, body, len);
+		fr__ring_publish(&f.ring, 1, at, fr__ring_units(len));
 		if (k % 3)
 			fr__ring_advance(&f.ring, at,
-					 fr__ring_units(sizeof(body)));
+					 fr__ring_units(len));
 		assert_int_equal(put(&f, 2, k % 41, 7), 0);
 		{
 			unsigned who;
@@ -603,7 +781,7 @@ static void payload_that_looks_like_tags_misleads_nobody(void **state)
 						       &got, &who), 1);
 			assert_true(got == at);
 			assert_memory_equal(fr__ring_at(&f.ring, got)->body,
-					    body, sizeof(body));
+					    body, len);
 			fr__ring_release(&f.ring, &f.reader, got);
 		}
 		get(&f, 2, k % 41, 7);
@@ -638,14 +816,15 @@ static void a_damaged_tag_ends_in_an_error(void **state)
 static void damage_lets_no_record_over_the_laps_end(void **state)
 {
 	struct fixture f, old;
-	uint64_t at, k;
+	struct fr__place to;
+	uint64_t k;
 
 	(void)state;
 	start_at(&old, 0);
 	start_at(&f, UNITS - 2);
 	for (k = 0; k < 2; k++)
 		fr__ring_at(&f.ring, k)->tag = fr__ring_at(&old.ring, k)->tag;
-	assert_int_equal(fr__ring_claim(&f.ring, 1, 4, &at), -EBADMSG);
+	assert_int_equal(fr__ring_claim(&f.ring, 1, 4, &to), -EBADMSG);
 }
 
 static void the_next_consumer_goes_on_where_the_last_one_was(void **state)
@@ -949,6 +1128,13 @@ int main(void)
 		TEST(the_dead_owners_claims_are_buried_and_no_others),
 		TEST(room_is_seen_behind_a_claim_that_has_not_moved_tail),
 		TEST(mending_frees_what_a_dead_consumer_had_begun_to_free),
+		TEST(a_long_record_is_freed_by_one_store),
+		TEST(a_run_is_claimed_in_parts),
+		TEST(runs_are_claimed_together),
+		TEST(who_stops_before_giving_back_keeps_all_and_stops_nobody),
+		TEST(who_keeps_it_may_keep_nearly_all),
+		TEST(what_the_dead_one_had_not_given_back_is_buried),
+		TEST(mending_settles_what_is_not_given_back),
 		TEST(payload_that_looks_like_tags_misleads_nobody),
 		TEST(a_damaged_tag_ends_in_an_error),
 		TEST(damage_lets_no_record_over_the_laps_end),

@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define UNITS 64u
 #define PRODUCERS 4u
@@ -35,10 +36,14 @@ static uint32_t mixed(uint32_t x)
 	return x ^ x >> 16;
 }
 
-/* Length and content follow from owner and sequence. */
+#define LEN_MAX ((UNITS / 2) * FR__UNIT - FR__RECORD_HEAD)
+
+/* Length and content follow from owner and sequence. Some are long. */
 static size_t length_of(unsigned owner, uint32_t sequence)
 {
-	return 8 + mixed(owner * 1000003 + sequence) % 300;
+	uint32_t x = mixed(owner * 1000003 + sequence);
+
+	return x >> 28 ? 8 + x % 300 : LEN_MAX - x % FR__UNIT;
 }
 
 static void content(unsigned char *body, unsigned owner, uint32_t sequence)
@@ -54,18 +59,21 @@ static void content(unsigned char *body, unsigned owner, uint32_t sequence)
 static void *produce(void *arg)
 {
 	unsigned owner = (unsigned)(uintptr_t)arg;
-	unsigned char body[400];
+	unsigned char body[LEN_MAX];
 	uint32_t i;
 
 	for (i = 0; i < EACH; i++) {
 		size_t len = length_of(owner, i);
 		uint32_t n = fr__ring_units(len);
 		struct fr__record *rec;
+		struct fr__place to;
 		uint64_t at;
 
 		content(body, owner, i);
-		while (fr__ring_claim(&ring, owner, n, &at) == -EAGAIN)
+		while (fr__ring_claim(&ring, owner, n, &to) == -EAGAIN)
 			sched_yield();
+		at = to.position;
+		n = to.units;
 		if (i % 64 == 0)
 			sched_yield(); /* claimed, and not there */
 		if (i % 3 == 0)
@@ -107,7 +115,7 @@ static int record_ready(void *arg)
 static bool content_is(const struct fr__record *rec, unsigned owner,
 		       uint32_t sequence)
 {
-	unsigned char want[400];
+	unsigned char want[LEN_MAX];
 	size_t len = length_of(owner, sequence), i = 0;
 
 	if (rec->len != len)
@@ -320,12 +328,56 @@ static void all_threads_that_wait_are_woken(void **state)
 	}
 }
 
+/* ---- the bell: spinning ---- */
+
+static unsigned looks, sleeps;
+
+static int true_at_the_256th_look(void *arg)
+{
+	(void)arg;
+	return ++looks >= 256;
+}
+
+static void count_sleep(void *arg)
+{
+	(void)arg;
+	sleeps++;
+}
+
+static void who_has_waited_in_vain_finds_out_that_spinning_pays_again(void **state)
+{
+	struct fr__slot slot = {0};
+	struct fr__wait wait = {.marks = FR__MARK_MAIL};
+	struct fr__bell bell;
+	bool found = false;
+	unsigned i;
+
+	(void)state;
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		skip(); /* nobody spins there */
+	fr__bell_init(&bell, &slot, FR_WAIT_ADAPTIVE);
+	bell.before_sleep = count_sleep;
+	wait.ready = turn_is;
+	wait.ctx = &(uint64_t){UINT64_MAX};
+	for (i = 0; i < 100; i++)
+		assert_int_equal(fr__bell_wait(&bell, &wait, 1000), -ETIMEDOUT);
+	/* These take a few microseconds, which is now too long for most of them; who
+	 * loses the CPU meanwhile does not count. */
+	wait.ready = true_at_the_256th_look;
+	for (i = 0; i < 1000 && !found; i++) {
+		looks = sleeps = 0;
+		found = fr__bell_wait(&bell, &wait, 1000000) == 1 && sleeps == 0;
+	}
+	assert_true(found);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(producers_and_a_sleeping_consumer),
 		TEST(each_entry_is_taken_once_and_whole),
 		TEST(all_threads_that_wait_are_woken),
+		TEST(who_has_waited_in_vain_finds_out_that_spinning_pays_again),
 	};
 
 	return cmocka_run_group_tests_name("threads", tests, NULL, NULL);

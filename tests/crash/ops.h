@@ -46,7 +46,7 @@
 /* Of a sender into the mailbox of one who sleeps for mail. */
 #define SENDERS_STATES                                                         \
 	(IN(RING_EMPTY) | IN(RING_HALF) | IN(RING_NEARLY) | IN(RING_WRAP) |    \
-	 IN(RING_PASSED))
+	 IN(RING_PASSED) | IN(RING_RUNS))
 
 struct op {
 	const char *name;

@@ -246,7 +246,7 @@ static const struct op rows[] = {
 	{
 		.name = "send_batch",
 		.states = IN(RING_EMPTY) | IN(RING_HALF) | IN(RING_WRAP) |
-			  IN(RING_PASSED),
+			  IN(RING_PASSED) | IN(RING_RUNS),
 		.sends = 3,
 		.sleepers = {MAIL},
 		.prepare = prepare_batch,

@@ -19,6 +19,7 @@ const char *ring_state_name(enum ring_state state)
 {
 	static const char *const names[RING_STATES] = {
 		"", "empty", "half", "nearly-full", "full", "wrap", "passed",
+		"runs",
 	};
 
 	return names[state];
@@ -134,8 +135,27 @@ static void open_event(struct world *w)
 		MUST_RC(fr_event_reserve(w->s, w->group, &w->event), 0);
 }
 
+/* As two long records leave it. */
+static void free_in_runs(const struct fr__ring *r)
+{
+	struct fr__reader reader;
+	struct fr__place place;
+	uint64_t position;
+	unsigned i, owner;
+
+	fr__reader_init(&reader, r);
+	for (i = 0; i < 2; i++) {
+		MUST_RC(fr__ring_claim(r, 0, UNITS / 2, &place), 0);
+		fr__ring_publish(r, 0, place.position, place.units);
+		fr__ring_advance(r, place.position, place.units);
+		MUST_RC(fr__ring_next(r, &reader, &position, &owner), 1);
+		MUST_RC(fr__ring_release(r, &reader, position), 0);
+	}
+}
+
 void world_open(struct world *w)
 {
+	unsigned i;
 	struct fr_arena_opts opts = {
 		.slots = w->op->slots ? w->op->slots : 8,
 		.mailbox_bytes = UNITS * 64,
@@ -151,6 +171,8 @@ void world_open(struct world *w)
 		strcpy(w->name, new_name());
 	MUST_RC(fr_arena_create(w->name[0] ? w->name : NULL, &opts, &w->arena),
 		0);
+	for (i = 0; i < opts.slots && w->state == RING_RUNS; i++)
+		free_in_runs(fr__arena_ring(w->arena, i));
 	w->s = join(w->arena, "s");
 	w->s_addr = fr_self(w->s);
 	if (w->state == RING_PASSED) {

@@ -545,7 +545,7 @@ static void harm_record(const struct harm *h, struct dice *d, struct damage *to)
 	uint64_t lap = at / units, room = units - at % units;
 	uint64_t n = one_in(d, 2) ? room + pick(d, 3) : 1 + pick(d, 1 << 17);
 	uint64_t len = n * FR__UNIT - pick(d, 64);
-	uint64_t state = 1 + pick(d, 5), owner = some_slot(h, d);
+	uint64_t state = 1 + pick(d, 6), owner = some_slot(h, d);
 
 	to->how = "a record of wrong length";
 	to->bytes = sizeof(struct fr__record);
@@ -555,7 +555,7 @@ static void harm_record(const struct harm *h, struct dice *d, struct damage *to)
 	put(h, to->offset + offsetof(struct fr__record, to_generation), 4,
 	    get(h, offset_of(h, &h->a->slots[slot].state), 8));
 	put(h, to->offset, 8,
-	    (state << 61 | owner << 49 | n << 32 | (uint32_t)lap) ^
+	    (state << 61 | owner << 49 | (n - 1) << 32 | (uint32_t)lap) ^
 		    h->a->secret);
 }
 

@@ -12,7 +12,8 @@
 
 /* Is there something new to see? */
 #define NEWS                                                                   \
-	((next - first < N && tag[U(next)] != FREE(LAP(next))) || NEWS_BEFORE)
+	((next - first < N && !IS_FREE(tag[U(next)], next) &&                  \
+	  STATE(tag[U(next)]) != OPEN) || NEWS_BEFORE)
 #ifdef NO_GO_BACK
 #define NEWS_BEFORE false
 #else
@@ -21,10 +22,11 @@
 	 (blocked > 1 && tag[U(open_at[1])] != open_tag[1]))
 #endif
 
-inline free_unit(position)
+/* The unit at that position, or the run of n from there on. */
+inline free_run(position, n)
 {
-	tag[U(position)] = FREE(LAP(position) + 1); /* [RING-9] */
-	place[U(position)] = 0
+	tag[U(position)] = FREE(n, LAP(position) + 1); /* [RING-9] */
+	give(position, n, place[U(position)], 0)
 }
 
 /* Over DONE and DEAD from p on, but not over a claim that was open when passed:
@@ -85,15 +87,20 @@ lives:
 		limit = p;
 		if
 		:: p == first + N -> pc = INIT; p = first
-		:: p < first + N && IS_RECORD(tag[U(p)], p) -> /* [RING-2] */
+		:: p < first + N && IS_RECORD(tag[U(p)], p) && /* [RING-2] */
+		   STATE(tag[U(p)]) == OPEN -> /* [RING-22] */
+			tag[U(p)] = TAG(CLAIMED, OWNER(tag[U(p)]),
+					UNITS(tag[U(p)]), LAP(p))
+		:: p < first + N && IS_RECORD(tag[U(p)], p) &&
+		   STATE(tag[U(p)]) != OPEN ->
 			p = p + UNITS(tag[U(p)])
 		:: else -> pc = MEND_SCAN
 		fi
 	   }
 	:: atomic { pc == MEND_SCAN ->
 		if
-		:: limit < first + N && tag[U(limit)] == FREE(LAP(limit)) -> /* [RING-2] */
-			limit++
+		:: limit < first + N && IS_FREE(tag[U(limit)], limit) -> /* [RING-2] */
+			limit = limit + UNITS(tag[U(limit)])
 		:: else ->
 #ifdef MEND_ONE_LOOK
 			pc = MEND_ONE
@@ -116,21 +123,21 @@ lives:
 		n = UNITS(s);
 #ifdef MEND_HEADER_FIRST
 		if
-		:: n == 1 -> free_unit(limit - N); limit++
-		:: else -> free_unit(limit - N); pc = MEND_HEADER
+		:: n == RUN(n) -> free_run(limit - N, n); limit = limit + n
+		:: else -> free_run(limit - N, 1); pc = MEND_HEADER
 		fi
 #else
 		if
-		:: n == 1 -> free_unit(limit - N); limit++
-		:: else -> free_unit(limit - N + 1); pc = MEND_HEADER
+		:: n == RUN(n) -> free_run(limit - N, n); limit = limit + n
+		:: else -> free_run(limit - N + 1, 1); pc = MEND_HEADER
 		fi
 #endif
 	   }
 	:: atomic { pc == MEND_HEADER ->
 #ifdef MEND_HEADER_FIRST
-		free_unit(limit - N + 1);
+		free_run(limit - N + 1, 1);
 #else
-		free_unit(limit - N);
+		free_run(limit - N, 1);
 #endif
 		limit = limit + 2;
 		pc = MEND_ONE
@@ -188,7 +195,10 @@ lives:
 		s = tag[U(rec)]; /* [RING-11] */
 		n = UNITS(s);
 		if
-		:: s == FREE(LAP(rec)) -> pc = NOTHING
+		:: IS_FREE(s, rec) -> pc = NOTHING
+#ifndef PASS_OPEN
+		:: STATE(s) == OPEN -> assert(IS_RECORD(s, rec)); pc = NOTHING
+#endif
 		:: else ->
 			assert(IS_RECORD(s, rec));
 			next = rec + n;
@@ -203,7 +213,7 @@ lives:
 			   !IS_BLOCKED(OWNER(s)) ->
 #endif
 				pc = HOLD
-			:: STATE(s) == CLAIMED && !IS_BLOCKED(OWNER(s)) ->
+			:: STATE(s) <= CLAIMED && !IS_BLOCKED(OWNER(s)) ->
 				open_at[blocked] = rec;
 				open_tag[blocked] = s;
 				blocked++
@@ -271,26 +281,26 @@ lives:
 		n = UNITS(s);
 		assert(IS_RECORD(s, p) && n <= first - p);
 #ifdef HEADER_FIRST
-		free_unit(p);
+		free_run(p, 1);
 		pc = FREE_SECOND
 #else
 		if
-		:: n == 1 -> free_unit(p); p++
-		:: else -> free_unit(p + 1); pc = FREE_HEADER
+		:: n == RUN(n) -> free_run(p, n); p = p + n
+		:: else -> free_run(p + 1, 1); pc = FREE_HEADER
 		fi
 #endif
 	   }
 #ifdef HEADER_FIRST
 	:: atomic { pc == FREE_SECOND ->
 		if
-		:: n == 2 -> free_unit(p + 1)
+		:: n == 2 -> free_run(p + 1, 1)
 		:: else
 		fi;
 		p = p + n;
 		pc = FREE_ONE
 	   }
 #endif
-	:: atomic { pc == FREE_HEADER -> free_unit(p); p = p + 2; pc = FREE_ONE }
+	:: atomic { pc == FREE_HEADER -> free_run(p, 1); p = p + 2; pc = FREE_ONE }
 	:: atomic { pc == FREE_ONE && p == first ->
 #ifdef HEAD_LATE
 		head = first;

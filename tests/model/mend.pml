@@ -40,7 +40,7 @@ inline receive()
 	assert(i != PAD && i != 0);
 	assert(i / 4 == OWNER(s));
 	assert(place[U(rec)] & WRITTEN);
-	assert(n == 1 || place[U(rec + 1)] == place[U(rec)]);
+	give(rec, n, place[U(rec)], place[U(rec)]);
 	assert(committed & SET(i));
 	if
 	:: who == OWNER_2 && (to_second & SET(i)) ->
@@ -86,9 +86,9 @@ inline send(me, units, record)
 		fi
 	}
 	claim(me, units, record, true);
-	write_record(at, units, record);
-	atomic { ready(me, at, units, record) /* [RING-18] */ }
-	atomic { advance(at, units); /* [RING-19] */ at = 0 }
+	write_record(at, have, record);
+	atomic { ready(me, at, have, record) /* [RING-18] */ }
+	atomic { advance(at, have); /* [RING-19] */ at = 0; have = 0; whole = 0 }
 }
 
 proctype producer_0()

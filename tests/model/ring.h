@@ -19,22 +19,34 @@
 #define ROOM(p) (N - U(p))
 
 /* States of a tag. */
-#define CLAIMED 1
-#define READY 2
-#define HELD 3
-#define DONE 4
-#define DEAD 5
+#define OPEN 1
+#define CLAIMED 2
+#define READY 3
+#define HELD 4
+#define DONE 5
+#define DEAD 6
 #define FREE_STATE 7
 
-#define TAG(state, owner, n, lap) ((state) << 8 | (owner) << 6 | (n) << 4 | (lap))
-#define FREE(lap) (FREE_STATE << 8 | (lap))
+#define TAG(state, owner, n, lap) ((state) << 8 | (owner) << 6 | ((n) - 1) << 4 | (lap))
+#define FREE(n, lap) (FREE_STATE << 8 | ((n) - 1) << 4 | (lap))
 #define STATE(t) ((t) >> 8)
 #define OWNER(t) ((t) >> 6 & 3)
-#define UNITS(t) ((t) >> 4 & 3)
+#define UNITS(t) (((t) >> 4 & 3) + 1)
 #define TAG_LAP(t) ((t) & 15)
 #define IS_RECORD(t, p)                                                        \
-	(TAG_LAP(t) == LAP(p) && STATE(t) >= CLAIMED && STATE(t) <= DEAD &&    \
-	 UNITS(t) >= 1 && UNITS(t) <= ROOM(p))
+	(TAG_LAP(t) == LAP(p) && STATE(t) >= OPEN && STATE(t) <= DEAD &&       \
+	 UNITS(t) <= ROOM(p))
+#define IS_FREE(t, p) (TAG_LAP(t) == LAP(p) && STATE(t) == FREE_STATE)
+
+/* With LONG, records of two units and more are freed as one run, and so are
+ * even ones and those behind them at the start. */
+#ifdef LONG
+#define START_RUN 2
+#define RUN(n) (n)
+#else
+#define START_RUN 1
+#define RUN(n) 1
+#endif
 
 short tag[N];
 byte head, tail; /* positions */
@@ -54,32 +66,46 @@ inline ring_init(start_at)
 		p = start_at;
 		do
 		:: p < head + N ->
-			tag[U(p)] = FREE(LAP(p)); /* [RING-1] */
-			p++
+			tag[U(p)] = FREE((p % 2 || p + 1 == head + N -> 1 : START_RUN),
+					 LAP(p)); /* [RING-1] */
+			p = p + UNITS(tag[U(p)])
 		:: else -> break
 		od;
 		p = 0
 	}
 }
 
-/* Ghost: n units from a position on belong to a record now. */
-inline give(position, n, record)
+/* Ghost: n units from a position on, that belonged to one record, belong to another
+ * now; 0: to none. */
+inline give(position, n, old, record)
 {
-	assert(place[U(position)] == 0);
-	place[U(position)] = record;
 	if
-	:: n == 2 ->
-		assert(place[U(position + 1)] == 0);
+	:: n > 1 ->
+		assert(place[U(position + 1)] == old);
 		place[U(position + 1)] = record
 	:: else
-	fi
+	fi;
+	if
+	:: n > 2 ->
+		assert(place[U(position + 2)] == old);
+		place[U(position + 2)] = record
+	:: else
+	fi;
+	if
+	:: n > 3 ->
+		assert(place[U(position + 3)] == old);
+		place[U(position + 3)] = record
+	:: else
+	fi;
+	assert(place[U(position)] == old); /* last: old may be this */
+	place[U(position)] = record
 }
 
 /* ---- producers ---- */
 
 #define producer_locals                                                        \
 	short seen;                                                            \
-	byte t, k, need, at, pc, n;                                            \
+	byte t, k, need, whole, at, have, pc, n;                                 \
 	bool no_room
 
 /* Move tail over n units, if nobody has. */
@@ -104,9 +130,12 @@ inline advance(position, n)
 #define STALE_HEAD 9
 #define STALE_MOVE 10
 #define STALE_TAIL 11
+#define REST_TAG 12
+#define SPLIT 13
+#define KEEP 14
 
-/* fr__ring_claim(): units at position at; no_room if there is none and we were
- * not to wait for it. */
+/* fr__ring_claim(): units at position at, in fact `have`, of which `whole` had one tag;
+ * no_room if there is none and we were not to wait for it. */
 inline claim(me, units, record, waits)
 {
 	do
@@ -114,12 +143,12 @@ inline claim(me, units, record, waits)
 	:: atomic { pc == LOOK ->
 		seen = tag[U(t)]; /* [RING-2] */
 		need = (units <= ROOM(t) -> units : ROOM(t));
-		k = 1;
+		k = UNITS(seen);
 		if
 #ifdef NO_REST
-		:: seen == FREE(LAP(t)) -> pc = TAKE
+		:: IS_FREE(seen, t) -> k = (k < need -> need : k); pc = TAKE
 #else
-		:: seen == FREE(LAP(t)) -> pc = (need == 1 -> TAKE : REST)
+		:: IS_FREE(seen, t) -> pc = (k >= need -> TAKE : REST)
 #endif
 		:: IS_RECORD(seen, t) -> pc = HELP
 		:: else -> pc = (STATE(seen) != FREE_STATE &&
@@ -130,43 +159,108 @@ inline claim(me, units, record, waits)
 #ifdef NO_HELP
 		tail != t;
 #else
-		advance(t, UNITS(seen)); /* [RING-3] */
+		if
+#ifndef NO_SETTLE
+		:: STATE(seen) == OPEN -> /* [RING-22] */
+			if
+			:: tag[U(t)] == seen ->
+				tag[U(t)] = TAG(CLAIMED, OWNER(seen),
+						UNITS(seen), LAP(t))
+			:: else
+			fi
+		:: STATE(seen) != OPEN ->
+#else
+		:: true ->
+#endif
+			advance(t, UNITS(seen)) /* [RING-3] */
+		fi;
 #endif
 		pc = TAIL
 	   }
 	:: atomic { pc == REST ->
-		pc = (tag[U(t + k)] == FREE(LAP(t)) -> TAKE : AGAIN) /* [RING-2] */
+		if
+		:: IS_FREE(tag[U(t + k)], t + k) -> /* [RING-2] */
+			k = k + UNITS(tag[U(t + k)]);
+			pc = (k >= need -> TAKE : REST)
+		:: else -> pc = AGAIN
+		fi
 	   }
 	:: atomic { pc == AGAIN ->
-		pc = (tag[U(t)] == FREE(LAP(t)) -> FULL : TAIL) /* [RING-2] */
+		pc = (tag[U(t)] == seen -> FULL : TAIL) /* [RING-2] */
 	   }
 	:: atomic { pc == TAKE ->
 		if
 #ifdef CLAIM_BY_STORE
 		:: true ->
 #else
-		:: tag[U(t)] == FREE(LAP(t)) -> /* [RING-6] */
+		:: tag[U(t)] == seen -> /* [RING-6] */
 #endif
-			tag[U(t)] = TAG((need == units -> CLAIMED : DEAD), me,
-					need, LAP(t));
+			at = t;
+			have = k;
+			whole = UNITS(seen);
+			tag[U(t)] = TAG((need < units -> DEAD :
+					 (need == k -> CLAIMED : OPEN)), me, k,
+					LAP(t));
 			if
-			:: need == units ->
-				give(t, need, record);
-				at = t;
+			:: need < units ->
+				assert(need == k);
+				give(t, k, 0, PAD);
+				pc = PADDED
+			:: need == units && need == k ->
+				give(t, k, 0, record);
 				pc = TAIL;
 				break
 			:: else ->
-				give(t, need, PAD);
-				pc = PADDED
+				give(t, k, 0, record);
+#ifdef REST_LATE
+				pc = SPLIT
+#else
+				pc = REST_TAG
+#endif
 			fi
 		:: else -> pc = TAIL
 		fi
+	   }
+	/* give_back() */
+	:: atomic { pc == REST_TAG ->
+		assert((place[U(t + need)] & 15) == record);
+		tag[U(t + need)] = FREE(k - need, LAP(t)); /* [RING-20] */
+#ifdef REST_LATE
+		pc = TAIL;
+		break
+#else
+		pc = SPLIT
+#endif
+	   }
+	:: atomic { pc == SPLIT ->
+		if
+#ifdef SPLIT_BY_STORE
+		:: true ->
+#else
+		:: tag[U(t)] == TAG(OPEN, me, k, LAP(t)) -> /* [RING-21] */
+#endif
+			tag[U(t)] = TAG(CLAIMED, me, need, LAP(t));
+			give(t + need, k - need, record, 0);
+			have = need;
+#ifdef REST_LATE
+			pc = REST_TAG
+#else
+			pc = TAIL;
+			break
+#endif
+		:: else -> pc = KEEP
+		fi
+	   }
+	:: atomic { pc == KEEP ->
+		tag[U(t + need)] = 0; /* [RING-20] */
+		pc = TAIL;
+		break
 	   }
 	:: atomic { pc == PADDED -> advance(t, need); /* [RING-3] */ pc = TAIL }
 	:: atomic { pc == FULL && !waits -> no_room = true; pc = TAIL; break }
 	:: atomic { pc == FULL && waits &&
 		    (tail != t || tag[U(t)] != seen ||
-		     (need == 2 && seen == FREE(LAP(t)) && tag[U(t + 1)] == seen)) ->
+		     (IS_FREE(seen, t) && IS_FREE(tag[U(t + k)], t + k))) ->
 		pc = TAIL
 	   }
 	/* catch_up() */
@@ -192,17 +286,38 @@ inline claim(me, units, record, waits)
 	need = 0
 }
 
-/* The body, and in its second unit what looks like a record of the next lap. */
+/* fr__ring_clear_tags() */
+inline clear_tags()
+{
+	if
+	:: atomic { whole < 2 && have > 1 -> tag[U(at + 1)] = 0 /* [RING-13] */ }
+	:: else
+	fi;
+	if
+	:: atomic { whole < 3 && have > 2 -> tag[U(at + 2)] = 0 /* [RING-13] */ }
+	:: else
+	fi;
+	if
+	:: atomic { whole < 4 && have > 3 -> tag[U(at + 3)] = 0 /* [RING-13] */ }
+	:: else
+	fi
+}
+
+/* The body, and in its further units what looks like a record of the next lap. */
 inline write_record(position, n, record)
 {
 	atomic {
-		assert(place[U(position)] == record);
-		place[U(position)] = record | WRITTEN;
+		give(position, n, record, record | WRITTEN);
 		if
-		:: n == 2 ->
-			assert(place[U(position + 1)] == record);
-			place[U(position + 1)] = record | WRITTEN;
-			tag[U(position + 1)] = TAG(READY, 0, 1, LAP(position) + 1)
+		:: n > 1 -> tag[U(position + 1)] = TAG(READY, 0, 1, LAP(position) + 1)
+		:: else
+		fi;
+		if
+		:: n > 2 -> tag[U(position + 2)] = TAG(READY, 0, 1, LAP(position) + 1)
+		:: else
+		fi;
+		if
+		:: n > 3 -> tag[U(position + 3)] = TAG(READY, 0, 1, LAP(position) + 1)
 		:: else
 		fi
 	}
@@ -270,15 +385,17 @@ inline bury(dead)
 		atomic {
 			if
 			:: p < head -> p = head; s = 0 /* [RING-5] */
-			:: p >= head && s != FREE(LAP(p)) && IS_RECORD(s, p) ->
+			:: p >= head && IS_RECORD(s, p) ->
 #ifdef NO_OWNER
 				if
-				:: STATE(s) == CLAIMED
+				:: STATE(s) <= CLAIMED
 #else
 				if
-				:: STATE(s) == CLAIMED && OWNER(s) == dead
+				:: STATE(s) <= CLAIMED && OWNER(s) == dead
 #endif
-				:: else -> p = p + UNITS(s); s = 0
+				:: else ->
+					p = (STATE(s) == OPEN -> end : p + UNITS(s));
+					s = 0
 				fi
 			/* free, or being freed: behind it is nothing */
 			:: else -> p = end; s = 0
@@ -289,10 +406,14 @@ inline bury(dead)
 			atomic { /* [RING-15] */
 				if
 				:: tag[U(p)] == s ->
-					tag[U(p)] = TAG(DEAD, OWNER(s), UNITS(s), LAP(p))
+					tag[U(p)] = TAG(DEAD, OWNER(s), UNITS(s), LAP(p));
+					p = p + UNITS(s)
+#ifdef BURY_ONCE
+				:: else -> p = p + UNITS(s)
+#else
 				:: else
+#endif
 				fi;
-				p = p + UNITS(s);
 				s = 0
 			}
 		:: else
@@ -309,9 +430,9 @@ inline all_free()
 		assert(tail <= head);
 		do
 		:: p < head + N ->
-			assert(tag[U(p)] == FREE(LAP(p)));
-			assert(place[U(p)] == 0);
-			p++
+			assert(IS_FREE(tag[U(p)], p));
+			give(p, UNITS(tag[U(p)]), 0, 0);
+			p = p + UNITS(tag[U(p)])
 		:: else -> break
 		od;
 		p = 0

@@ -14,6 +14,7 @@
  * unit is free; no tag looks damaged; nobody waits for ever.
  */
 /* variant -DBEHIND: a record behind an open claim of the same owner */
+/* variant -DLONG: two units are freed as one run, of which one may be claimed */
 /* mutant NO_REST: the units behind the first are not looked at before the claim */
 /* mutant CLAIM_BY_STORE: the claim is a look and a store, not a CAS */
 /* mutant NO_HELP: who finds a record at tail waits for its owner to move tail */
@@ -27,9 +28,16 @@
 /* mutant BORDER_PAST_OPEN -DBEHIND: head passes a claim that was open when passed */
 /* mutant NO_BURY: nobody buries the dead one's claim */
 /* mutant NO_OWNER: every open claim is buried, whoever has it */
+/* mutant NO_SETTLE -DLONG: tail moves over a record whose owner may give some back */
+/* mutant REST_LATE -DLONG: units are given back before their tag is there */
+/* mutant SPLIT_BY_STORE -DLONG: units are given back though somebody stepped over */
+/* mutant PASS_OPEN -DLONG: the consumer passes a record whose owner may give some back */
+/* mutant BURY_ONCE -DLONG: the dead one's claim was settled meanwhile, and stays */
 #ifdef BEHIND
-#define START 0
 #define KEEPS
+#endif
+#if defined BEHIND || defined LONG
+#define START 0
 #else
 #define START 3
 #endif
@@ -48,7 +56,7 @@ inline receive()
 	assert(i != PAD && i != 0);
 	assert(i / 4 == OWNER(s));
 	assert(place[U(rec)] & WRITTEN);
-	assert(n == 1 || place[U(rec + 1)] == place[U(rec)]);
+	give(rec, n, place[U(rec)], place[U(rec)]);
 	assert(committed & SET(i));
 	/* once, and none that its sender claimed later came before it */
 	assert((got & 15 << i / 4 * 4) < SET(i));
@@ -68,13 +76,13 @@ inline send(me, units, record)
 {
 	claim(me, units, record, true);
 #ifdef READY_FIRST
-	atomic { ready(me, at, units, record) }
-	write_record(at, units, record);
+	atomic { ready(me, at, have, record) }
+	write_record(at, have, record);
 #else
-	write_record(at, units, record);
-	atomic { ready(me, at, units, record) /* [RING-18] */ }
+	write_record(at, have, record);
+	atomic { ready(me, at, have, record) /* [RING-18] */ }
 #endif
-	atomic { advance(at, units); /* [RING-19] */ at = 0 }
+	atomic { advance(at, have); /* [RING-19] */ at = 0; have = 0; whole = 0 }
 }
 
 /* A claim in place, another record behind it, then the first is published or
@@ -95,20 +103,17 @@ proctype producer_0()
 		fi;
 #endif
 		claim(0, n, 1, true);
-		atomic { open = at; advance(open, n) /* [RING-3] */ }
-		if
-		:: n == 2 -> atomic { tag[U(open + 1)] = 0 /* [RING-13] */ }
-		:: else
-		fi;
+		atomic { open = at; n = have; advance(open, n) /* [RING-3] */ }
+		clear_tags();
 		write_record(open, n, 1);
 #ifdef BEHIND
 		claim(0, 1, 2, false);
 		sent = !no_room;
 		if
 		:: sent ->
-			write_record(at, 1, 2);
-			atomic { ready(0, at, 1, 2) /* [RING-18] */ }
-			atomic { advance(at, 1) /* [RING-19] */ }
+			write_record(at, have, 2);
+			atomic { ready(0, at, have, 2) /* [RING-18] */ }
+			atomic { advance(at, have) /* [RING-19] */ }
 		:: else
 		fi;
 #endif
