@@ -102,7 +102,7 @@ static int map(struct fr_arena *a)
 	     i++, at += l.mailbox_stride)
 		fr__ring_map(&a->rings[i], (void *)at,
 			     at + sizeof(struct fr__ring_ctl),
-			     a->geo.mailbox_units, a->secret);
+			     a->geo.mailbox_units, a->secret, i);
 	return 0;
 }
 

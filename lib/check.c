@@ -575,13 +575,15 @@ static bool next_claim(const struct fr__ring *r, uint64_t *p, uint64_t end,
 {
 	while ((int64_t)(*p - end) < 0) {
 		uint64_t tag = look(&fr__ring_at(r, *p)->tag) ^ r->secret;
-		uint32_t units = (tag >> 32 & 0x1ffff) + 1;
+		uint32_t units = tag >> 32 & 0x1ffff;
 
 		if ((uint32_t)tag != (uint32_t)(*p >> r->shift) ||
-		    tag >> 61 == 0 || tag >> 61 == 7)
+		    tag >> 61 == 0 || tag >> 61 == 7 || units == 0)
 			return false;
 		*p += units;
 		*owner = tag >> 49 & (FR__SLOTS_MAX - 1);
+		if (tag >> 61 == 1)
+			*p = end; /* the last: its owner may give some back */
 		if (tag >> 61 <= 2)
 			return true;
 	}

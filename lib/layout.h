@@ -69,7 +69,7 @@ struct fr__header {
 	uint64_t bytes;       /* of the whole arena */
 	uint64_t checksum;    /* of geometry and bytes: damage shows at attach */
 	struct fr__geometry geo;
-	uint64_t secret;         /* XORed over every tag of every ring */
+	uint64_t secret;         /* of which that of each ring is made, XORed over its tags */
 	uint64_t start_position; /* of every ring */
 	char pad0[128 - 88];
 	/* W: any that registers or removes a name. R: any. Even or odd, each
@@ -220,7 +220,7 @@ struct fr__ring_ctl {
 
 /*
  * A record starts at a unit; the ring itself uses tag and len only.
- * Tag, XOR secret: state (3) | owner slot (12) | units - 1 (17) | lap (32). (Of a run
+ * Tag, XOR secret: state (3) | owner slot (12) | units (17) | lap (32). (Of a run
  * of free units: ring.c.)
  */
 struct fr__record {

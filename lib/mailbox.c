@@ -506,7 +506,6 @@ int fr_claim(struct fr_process *p, struct fr_addr to, struct fr_type type,
 	if (rc < 0)
 		return rc;
 	fr__ring_advance(w.ring, w.place.position, w.place.units);
-	fr__ring_clear_tags(w.ring, &w.place);
 	ret->body = write_head(&w, type, len)->body;
 	ret->len = len;
 	ret->priv[0] = w.place.position;

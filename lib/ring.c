@@ -7,23 +7,24 @@
  * consecutive units, header first; one that would run over the end of a lap is
  * preceded by a pad. The first word of a record and of a run of free units is its tag:
  *
- *	FREE(n,lap)          n units are free for this lap: n, and both spread by an
- *	                     odd constant, with a state that no record has
+ *	FREE(n,position)     n units are free for the lap of this position: n, and both
+ *	                     spread by an odd constant, with a state that no record has
  *	state,owner,n,lap    a record: OPEN, CLAIMED, READY, HELD, DONE or DEAD
  *
- * all XOR the arena's secret, so that no payload looks like FREE. (An in-place
- * claim clears the old tags under its payload: nobody can send one on.)
+ * all XOR the ring's secret, so that no payload looks like FREE. Not even an old tag does
+ * that stayed under a claim in place and was sent on: it names a position within a
+ * record, where no producer looks, however long ago it read tail.
  *
  * Produce						Consume (one only)
  *  t = tail; a run FREE(lap) there?			 tag at next READY? use it
  *  runs behind it, up to m >= n units?			 CLAIMED? remember it, pass
  *  m = n: CAS tag t FREE -> CLAIMED(owner,n)		  over all of that owner
  *  m > n: CAS tag t FREE -> OPEN(owner,m)		 release: publish head,
- *         tag t+n -> FREE(m-n)				  a long record:
- *         CAS tag t OPEN -> CLAIMED(owner,n)		   unit 0 -> FREE(n,lap+1)
- *  write header and body				  a short one:
- *  tag -> READY					   n-1..1 -> FREE(1,lap+1)
- *  CAS tail t -> t+n					   then unit 0, too
+ *         tag t+n -> FREE(m-n)				  its units -> FREE, in runs of
+ *         CAS tag t OPEN -> CLAIMED(owner,n)		  1, or of many if it is long:
+ *  write header and body				  the header's last
+ *  tag -> READY
+ *  CAS tail t -> t+n
  *
  * The CAS takes the place and says who took it in one step, so a claim whose
  * owner is proven dead can be buried (DEAD) by anyone. No producer waits for
@@ -35,14 +36,15 @@
  * Why runs: a tag in each unit makes the consumer write each line of a record, and a
  * producer fetch it again as data. For a long record that is most of the work. For a
  * short one it is not: lines that the consumer has taken away come back by the
- * producer's own prefetching, lines that it still shares do not.
+ * producer's own prefetching, lines that it still shares do not. A run is at most a
+ * sixteenth of the ring, so that who stops with one OPEN has hardly more than it needs.
  *
  * Invariants
  *	head <= true end <= head + N		tail <= true end
  *	tail is a record's border, and so are head and unit 0
  *	from the true end up to head + N: runs of FREE, or being freed, in order
  *	a border between not free and free is a record's header (header last)
- *	a run is a record's units, or one of them, or what was left of one
+ *	a run is within what was one record, n <= run_max()
  *	head <= every open claim that the consumer has passed; head <= next
  *	a tag's lap is that of its position; 1 <= n <= units to the lap's end
  *
@@ -84,7 +86,7 @@ enum state {
 };
 
 #define OWNER_BITS 12
-#define UNITS_BITS 17 /* of their number less 1: all of the ring is possible */
+#define UNITS_BITS 17
 #define FREE_BITS 44
 _Static_assert(FR__SLOTS_MAX == 1 << OWNER_BITS, "an owner fits a tag");
 
@@ -100,12 +102,13 @@ static inline bool before(uint64_t a, uint64_t b)
 }
 
 static inline uint64_t free_tag(const struct fr__ring *r, uint32_t n,
-				uint64_t lap)
+				uint64_t position)
 {
-	uint64_t spread = (lap + ((uint64_t)n << (63 - UNITS_BITS))) * SPREAD;
+	uint64_t spread =
+		(position + ((uint64_t)n << (63 - UNITS_BITS))) * SPREAD;
 
 	/* State 7 is no record's. */
-	return (UINT64_C(7) << 61 | (uint64_t)(n - 1) << FREE_BITS |
+	return (UINT64_C(7) << 61 | (uint64_t)n << FREE_BITS |
 		spread >> (64 - FREE_BITS)) ^ r->secret;
 }
 
@@ -113,7 +116,7 @@ static inline uint64_t tag(const struct fr__ring *r, enum state state,
 			   unsigned owner, uint32_t n, uint64_t position)
 {
 	return ((uint64_t)state << 61 | (uint64_t)owner << 49 |
-		(uint64_t)(n - 1) << 32 | (uint32_t)lap_of(r, position)) ^
+		(uint64_t)n << 32 | (uint32_t)lap_of(r, position)) ^
 	       r->secret;
 }
 
@@ -129,7 +132,7 @@ static inline unsigned owner_of(uint64_t plain)
 
 static inline uint32_t units_of(uint64_t plain)
 {
-	return (plain >> 32 & ((1u << UNITS_BITS) - 1)) + 1;
+	return plain >> 32 & ((1u << UNITS_BITS) - 1);
 }
 
 static inline uint32_t room_at(const struct fr__ring *r, uint64_t position)
@@ -145,16 +148,24 @@ static inline bool is_record(const struct fr__ring *r, uint64_t plain,
 
 	return (uint32_t)plain == (uint32_t)lap_of(r, position) &&
 	       state_of(plain) >= OPEN && state_of(plain) <= DEAD &&
-	       n <= room_at(r, position);
+	       n >= 1 && n <= room_at(r, position);
+}
+
+/* Units of a run, at most. */
+static inline uint32_t run_max(const struct fr__ring *r)
+{
+	uint32_t part = (uint32_t)(r->mask + 1) / 16;
+
+	return part > FR__LONG_UNITS ? part : FR__LONG_UNITS;
 }
 
 /* The units of the run that is free for its lap from that position on; 0: none. */
 static inline uint32_t run_of(const struct fr__ring *r, uint64_t seen,
 			      uint64_t position)
 {
-	uint32_t n = ((seen ^ r->secret) >> FREE_BITS & ((1u << UNITS_BITS) - 1)) + 1;
+	uint32_t n = (seen ^ r->secret) >> FREE_BITS & ((1u << UNITS_BITS) - 1);
 
-	return seen == free_tag(r, n, lap_of(r, position)) &&
+	return seen == free_tag(r, n, position) &&
 	       n <= room_at(r, position) ? n : 0;
 }
 
@@ -165,7 +176,7 @@ void fr__ring_init(const struct fr__ring *r, uint64_t start)
 	for (p = start; p != start + r->mask + 1; p++)
 		/* [RING-1] relaxed: nobody else sees the arena yet. */
 		fr__store_relaxed(&fr__ring_at(r, p)->tag,
-				  free_tag(r, 1, lap_of(r, p)));
+				  free_tag(r, 1, p));
 	/* as [RING-1] */
 	fr__store_relaxed(&r->ctl->tail, start);
 	fr__store_relaxed(&r->ctl->head, start);
@@ -215,12 +226,13 @@ static bool catch_up(const struct fr__ring *r, uint64_t t)
 static inline uint32_t free_from(const struct fr__ring *r, uint64_t position,
 				 uint32_t run, uint32_t n)
 {
-	uint64_t one = free_tag(r, 1, lap_of(r, position)), seen;
 	uint32_t next = 1;
+	uint64_t seen, p;
 
 	for (; run < n && next > 0; run += next) {
-		seen = look(r, position + run);
-		next = seen == one ? 1 : run_of(r, seen, position + run);
+		p = position + run;
+		seen = look(r, p);
+		next = seen == free_tag(r, 1, p) ? 1 : run_of(r, seen, p);
 	}
 	return next > 0 ? run : 0;
 }
@@ -264,7 +276,7 @@ give_back(const struct fr__ring *r, uint64_t t, unsigned owner, uint32_t all,
 
 	/* [RING-20] relaxed: ours until [RING-21]. */
 	fr__store_relaxed(&fr__ring_at(r, t + n)->tag,
-			  free_tag(r, all - n, lap_of(r, t)));
+			  free_tag(r, all - n, t + n));
 	/* [RING-21] acq_rel: the rest FREE -> not ours any more; or somebody
 	 * stepped over all of it. Pairs with [RING-2] and [RING-22]. Without it:
 	 * old payload is taken for a tag. */
@@ -289,7 +301,6 @@ static inline int claim_at(const struct fr__ring *r, unsigned owner, uint32_t n,
 	if (!take(r, t, seen, all == n ? CLAIMED : OPEN, owner, all))
 		return -EAGAIN;
 	place->position = t;
-	place->run = run;
 	place->units = all == n ? n : give_back(r, t, owner, all, n);
 	return 1;
 }
@@ -346,15 +357,16 @@ int fr__ring_claim(const struct fr__ring *r, unsigned owner, uint32_t n,
 {
 	/* as [RING-4] */
 	uint64_t t = fr__load_acquire(&r->ctl->tail);
-	uint64_t one = free_tag(r, 1, lap_of(r, t));
-	uint32_t k = 0;
+	uint64_t free = free_tag(r, 1, t);
+	bool good = look(r, t) == free && n <= room_at(r, t);
+	uint32_t k;
 
 	/* Mostly tail is right, there is room, and it was freed unit by unit. */
-	while (k < n && look(r, t + k) == one)
-		k++;
-	if (k < n || n > room_at(r, t) || !take(r, t, one, CLAIMED, owner, n))
+	for (k = 1; good && k < n; k++)
+		good = look(r, t + k) == free_tag(r, 1, t + k);
+	if (!good || !take(r, t, free, CLAIMED, owner, n))
 		return find_room(r, owner, n, place);
-	*place = (struct fr__place){.position = t, .units = n, .run = 1};
+	*place = (struct fr__place){.position = t, .units = n};
 	return 0;
 }
 
@@ -493,15 +505,6 @@ void fr__ring_copy_for_tsan(struct fr__record *rec, size_t at,
 	}
 }
 
-void fr__ring_clear_tags(const struct fr__ring *r, const struct fr__place *place)
-{
-	uint32_t k;
-
-	for (k = place->run; k < place->units; k++)
-		/* as [RING-13] */
-		fr__store_relaxed(&fr__ring_at(r, place->position + k)->tag, 0);
-}
-
 /* ---- the consumer ---- */
 
 static inline uint64_t peek(const struct fr__ring *r, uint64_t position)
@@ -538,7 +541,7 @@ void fr__reader_init(struct fr__reader *rd, const struct fr__ring *r)
 	for (end = p + r->mask + 1; before(p, end);) {
 		uint64_t plain = peek(r, p) ^ r->secret;
 
-		if (!is_record(r, plain, p))
+		if (!is_record(r, plain, p) || state_of(plain) == OPEN)
 			break;
 		if (state_of(plain) == HELD)
 			mark(r, p, plain, DONE);
@@ -546,18 +549,33 @@ void fr__reader_init(struct fr__reader *rd, const struct fr__ring *r)
 	}
 }
 
-/* Free the units of one record: all as one, or the header's last. */
+/* n units from that position on are free for the next lap. */
+static inline void free_run_of(const struct fr__ring *r, uint64_t position,
+			       uint32_t n)
+{
+	uint64_t to = position + r->mask + 1;
+
+	/* [RING-9] release: reads of the record -> its units FREE. Pairs with
+	 * [RING-2] and [RING-6]. Without it: a record changes while it is read. */
+	fr__store_release(&fr__ring_at(r, to)->tag, free_tag(r, n, to));
+}
+
+/* Free the units of one record, in runs: the header's last. */
 static inline void free_units(const struct fr__ring *r, uint64_t position,
 			      uint32_t n)
 {
-	uint32_t run = n < FR__LONG_UNITS ? 1 : n;
-	uint64_t free = free_tag(r, run, lap_of(r, position + r->mask + 1));
+	uint32_t max = run_max(r), rest;
 
-	for (n = n < FR__LONG_UNITS ? n : 1; n-- > 0;)
-		/* [RING-9] release: reads of the record -> its units FREE.
-		 * Pairs with [RING-2] and [RING-6]. Without it: a record
-		 * changes while it is read. */
-		fr__store_release(&fr__ring_at(r, position + n)->tag, free);
+	if (n < FR__LONG_UNITS) {
+		while (n-- > 0)
+			free_run_of(r, position + n, 1);
+		return;
+	}
+	for (; n > max; n -= rest) {
+		rest = n % max ? n % max : max;
+		free_run_of(r, position + n - rest, rest);
+	}
+	free_run_of(r, position, n);
 }
 
 /* Before any of the units up to there is freed. */

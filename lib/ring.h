@@ -11,8 +11,8 @@
 #include <string.h>
 
 #define FR__UNIT 64
-/* Records of so many units and more are freed as one run: their lines are not taken from
- * the producer, but it may share them. */
+/* Records of so many units and more are freed in long runs: their lines are not taken
+ * from the producer, but it may share them. */
 #define FR__LONG_UNITS 32
 #define FR__RECORD_HEAD sizeof(struct fr__record)
 
@@ -22,7 +22,7 @@ struct fr__ring {
 	unsigned char *units;
 	uint64_t mask;   /* units - 1 */
 	unsigned shift;  /* log2 of units */
-	uint64_t secret;
+	uint64_t secret; /* the arena's, made this ring's */
 };
 
 /* The consumer's own state. head <= next; all records before head are free. */
@@ -59,14 +59,16 @@ static inline size_t fr__ring_body_max(const struct fr__ring *r)
 	return (r->mask + 1) / 2 * FR__UNIT - FR__RECORD_HEAD;
 }
 
+/* Each ring has a secret of its own: a tag of another's, if it is sent on, is none here. */
 static inline void fr__ring_map(struct fr__ring *r, struct fr__ring_ctl *ctl,
-				void *units, uint32_t count, uint64_t secret)
+				void *units, uint32_t count, uint64_t secret,
+				unsigned slot)
 {
 	r->ctl = ctl;
 	r->units = units;
 	r->mask = count - 1;
 	r->shift = (unsigned)__builtin_ctz(count);
-	r->secret = secret;
+	r->secret = secret ^ (slot + 1) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 void fr__ring_init(const struct fr__ring *r, uint64_t start_position);
@@ -75,7 +77,6 @@ void fr__ring_init(const struct fr__ring *r, uint64_t start_position);
 struct fr__place {
 	uint64_t position;
 	uint32_t units; /* those asked for, or more */
-	uint32_t run;	/* behind so many there may be tags under the payload */
 };
 
 /*
@@ -104,8 +105,6 @@ void fr__ring_publish_last(const struct fr__ring *r, unsigned owner,
 			   uint64_t position, uint32_t n);
 void fr__ring_cancel(const struct fr__ring *r, unsigned owner,
 		     uint64_t position, uint32_t n);
-/* The tags of free units inside a claim: not for who reads it. */
-void fr__ring_clear_tags(const struct fr__ring *r, const struct fr__place *place);
 /* Bytes into the body, from `at` on. */
 void fr__ring_copy_for_tsan(struct fr__record *rec, size_t at,
 			    const void *bytes, size_t len);

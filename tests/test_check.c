@@ -1131,6 +1131,18 @@ static void a_damaged_mailbox_is_told(void **state)
 	close_room(&r);
 }
 
+/* As if all that was in the one had been in the other. */
+static void move_ring(const struct fr__ring *to, const struct fr__ring *from)
+{
+	uint64_t i;
+
+	memcpy(to->units, from->units, UNITS * FR__UNIT);
+	for (i = 0; i < UNITS; i++)
+		put(&fr__ring_at(to, i)->tag, get(&fr__ring_at(from, i)->tag) ^
+						      from->secret ^ to->secret);
+	*to->ctl = *from->ctl;
+}
+
 /* Written by a reader that died: in the slot of one that lives nobody mends it,
  * in any other its next holder does. */
 static void what_a_reader_had_begun_to_free_is_its_successors(void **state)
@@ -1152,8 +1164,7 @@ static void what_a_reader_had_begun_to_free_is_its_successors(void **state)
 	fr_release(r.two, &m);
 
 	left = fr__arena_ring(a, 6);
-	memcpy(left->units, live->units, UNITS * FR__UNIT);
-	*left->ctl = *live->ctl;
+	move_ring(left, live);
 	assert_clean(a);
 	close_room(&r);
 }
@@ -1162,28 +1173,27 @@ static void a_half_freed_mailbox_of_nobody_is_clean(void **state)
 {
 	char body[200] = "";
 	const struct fr__ring *ring, *left;
-	uint64_t freed;
+	uint64_t freed[4], i;
 	struct fr_arena *a;
 	struct room r;
 
 	(void)state;
 	open_room(&r);
 	a = r.arena;
-	freed = UINT64_C(1); /* of lap 1, from a ring that has got there */
 	ring = fr__arena_ring(a, 0);
 	left = fr__arena_ring(a, 6);
-	fr__ring_init(left, UNITS);
-	freed = get(&fr__ring_at(left, 0)->tag);
-	fr__ring_init(left, 0);
+	fr__ring_init(left, UNITS); /* as it is a lap later */
+	for (i = 0; i < 4; i++)
+		freed[i] = get(&fr__ring_at(left, i)->tag);
 	assert_rc(fr_send(r.one, fr_self(r.one), FR_TYPE_EXIT, body, 200, 0), 0);
-	memcpy(left->units, ring->units, UNITS * FR__UNIT);
+	move_ring(left, ring);
 	put(&left->ctl->tail, 4);
 	put(&left->ctl->head, 4);
-	put(&fr__ring_at(left, 3)->tag, freed);
+	put(&fr__ring_at(left, 3)->tag, freed[3]);
 	assert_clean(a);
 	/* But its header must be there. */
-	put(&fr__ring_at(left, 2)->tag, freed);
-	put(&fr__ring_at(left, 1)->tag, freed);
+	put(&fr__ring_at(left, 2)->tag, freed[2]);
+	put(&fr__ring_at(left, 1)->tag, freed[1]);
 	put(&fr__ring_at(left, 0)->tag, 0);
 	assert_fault(a, "mailbox of slot 6: a unit behind the end is not free "
 			"(head 4, tail 4)");

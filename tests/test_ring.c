@@ -25,7 +25,7 @@ struct fixture {
 static void start_at(struct fixture *f, uint64_t position)
 {
 	memset(f, 0, sizeof(*f));
-	fr__ring_map(&f->ring, &f->ctl, f->units, UNITS, SECRET);
+	fr__ring_map(&f->ring, &f->ctl, f->units, UNITS, SECRET, 0);
 	fr__ring_init(&f->ring, position);
 	fr__reader_init(&f->reader, &f->ring);
 }
@@ -591,7 +591,7 @@ static void claim_open(struct fixture *f, unsigned owner, uint64_t at, uint32_t 
 {
 	fr__ring_at(&f->ring, at)->tag.raw =
 		(UINT64_C(1) << 61 | (uint64_t)owner << 49 |
-		 (uint64_t)(n - 1) << 32 | at / UNITS) ^ SECRET;
+		 (uint64_t)n << 32 | at / UNITS) ^ f->ring.secret;
 }
 
 /* All units are free, and can be claimed one by one. */
@@ -648,23 +648,36 @@ static void a_run_is_claimed_in_parts(void **state)
 static void runs_are_claimed_together(void **state)
 {
 	struct fixture f;
-	struct fr__place to;
 
 	(void)state;
 	in_runs(&f);
 	assert_int_equal(put(&f, 2, 8, 2), 0);
-	/* What is left of the first run, and one unit of the second: in place. */
-	assert_int_equal(fr__ring_claim(&f.ring, 1, FR__LONG_UNITS, &to), 0);
-	assert_int_equal(to.units, FR__LONG_UNITS);
-	assert_int_equal(to.run, FR__LONG_UNITS - 1);
-	assert_true(fr__ring_at(&f.ring, FR__LONG_UNITS)->tag.raw != 0);
-	fr__ring_clear_tags(&f.ring, &to);
-	assert_true(fr__ring_at(&f.ring, FR__LONG_UNITS)->tag.raw == 0);
-	fill(&f, to.position, LONG_LEN, 1);
-	fr__ring_publish_last(&f.ring, 1, to.position, to.units);
+	/* What is left of the first run, and one unit of the second. */
+	assert_int_equal(put(&f, 1, LONG_LEN, 1), 0);
 	get(&f, 2, 8, 2);
 	get(&f, 1, LONG_LEN, 1);
 	all_can_be_claimed(&f);
+}
+
+/* A claim in place that is not written to has the old tags of its units in it. Wherever
+ * they are sent on to, a producer that has stood still for laps takes none for its own. */
+static void a_free_units_tag_is_none_elsewhere(void **state)
+{
+	struct fixture f, other;
+	struct fr__place to;
+	unsigned i;
+
+	(void)state;
+	start_at(&other, 0);
+	fr__ring_map(&other.ring, &other.ctl, other.units, UNITS, SECRET, 1);
+	fr__ring_init(&other.ring, 0);
+	for (i = 0; i < UNITS; i++) {
+		start_at(&f, 0);
+		fr__ring_at(&f.ring, 0)->tag =
+			i == 0 ? fr__ring_at(&other.ring, 0)->tag
+			       : fr__ring_at(&f.ring, i)->tag;
+		assert_int_equal(fr__ring_claim(&f.ring, 1, 1, &to), -EBADMSG);
+	}
 }
 
 static void who_stops_before_giving_back_keeps_all_and_stops_nobody(void **state)
@@ -723,6 +736,54 @@ static void what_the_dead_one_had_not_given_back_is_buried(void **state)
 			get(&f, 2, 8, 2);
 		all_can_be_claimed(&f);
 	}
+}
+
+/* Behind it there may be anything by now. */
+static void a_new_consumer_leaves_alone_what_is_behind_an_open_claim(void **state)
+{
+	struct fixture f;
+	uint64_t held = (UINT64_C(4) << 61 | UINT64_C(1) << 32 | 1);
+
+	(void)state;
+	in_runs(&f);
+	claim_open(&f, 1, UNITS, UNITS / 2);
+	held ^= f.ring.secret;
+	fr__ring_at(&f.ring, UNITS / 2)->tag.raw = held;
+	fr__reader_init(&f.reader, &f.ring);
+	assert_true(fr__ring_at(&f.ring, UNITS / 2)->tag.raw == held);
+}
+
+/* Who stops with an OPEN run has little more than it needs. */
+static void runs_are_a_sixteenth_of_the_ring_at_most(void **state)
+{
+	static _Alignas(64) unsigned char units[4096 * FR__UNIT];
+	struct fr__ring_ctl ctl;
+	struct fr__reader reader;
+	struct fr__place to;
+	struct fr__ring ring;
+	uint64_t at, tag;
+	unsigned who, i, runs = 0;
+
+	(void)state;
+	fr__ring_map(&ring, &ctl, units, 4096, SECRET, 0);
+	fr__ring_init(&ring, 0);
+	fr__reader_init(&reader, &ring);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(fr__ring_claim(&ring, 1, 2048, &to), 0);
+		fr__ring_publish_last(&ring, 1, to.position, to.units);
+		assert_int_equal(fr__ring_next(&ring, &reader, &at, &who), 1);
+		assert_int_equal(fr__ring_release(&ring, &reader, at), 0);
+	}
+	assert_null(fr__ring_check(&ring));
+	/* Their tags are those that single claims meet and change. */
+	for (i = 0; i < 4096; i++) {
+		tag = fr__ring_at(&ring, i)->tag.raw ^ ring.secret;
+		if (tag >> 61 == 7 && (tag >> 44 & 0x1ffff) > 1) {
+			assert_true((tag >> 44 & 0x1ffff) <= 256);
+			runs++;
+		}
+	}
+	assert_int_equal(runs, 16);
 }
 
 /* The consumer died; a sender to it stopped before it gave back what it does not need,
@@ -1131,10 +1192,13 @@ int main(void)
 		TEST(a_long_record_is_freed_by_one_store),
 		TEST(a_run_is_claimed_in_parts),
 		TEST(runs_are_claimed_together),
+		TEST(a_free_units_tag_is_none_elsewhere),
 		TEST(who_stops_before_giving_back_keeps_all_and_stops_nobody),
 		TEST(who_keeps_it_may_keep_nearly_all),
 		TEST(what_the_dead_one_had_not_given_back_is_buried),
 		TEST(mending_settles_what_is_not_given_back),
+		TEST(a_new_consumer_leaves_alone_what_is_behind_an_open_claim),
+		TEST(runs_are_a_sixteenth_of_the_ring_at_most),
 		TEST(payload_that_looks_like_tags_misleads_nobody),
 		TEST(a_damaged_tag_ends_in_an_error),
 		TEST(damage_lets_no_record_over_the_laps_end),

@@ -193,7 +193,8 @@ static void producers_and_a_sleeping_consumer(void **state)
 	unsigned i;
 
 	(void)state;
-	fr__ring_map(&ring, &ctl, units, UNITS, UINT64_C(0x9d3b5f7715a0c2e1));
+	fr__ring_map(&ring, &ctl, units, UNITS, UINT64_C(0x9d3b5f7715a0c2e1),
+		     0);
 	fr__ring_init(&ring, (UINT64_C(1) << 32) * UNITS - 1000);
 	fr__bell_init(&bell, &consumer_slot, FR_WAIT_ADAPTIVE);
 	for (i = 0; i < PRODUCERS; i++)

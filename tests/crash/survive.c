@@ -36,11 +36,11 @@ unsigned committed_in(const struct fr_arena *a, unsigned mailbox,
 		rec = fr__ring_at(ring, p);
 		plain = __atomic_load_n(&rec->tag.raw, __ATOMIC_ACQUIRE) ^
 			ring->secret;
-		/* layout.h: state (3) | owner (12) | units - 1 (17) | lap (32) */
+		/* layout.h: state (3) | owner (12) | units (17) | lap (32) */
 		state = plain >> 61;
-		units = (plain >> 32 & 0x1ffff) + 1;
+		units = plain >> 32 & 0x1ffff;
 		if ((uint32_t)plain != (uint32_t)(p >> ring->shift) ||
-		    state < 1 || state > 6)
+		    state < 1 || state > 6 || units == 0)
 			break;
 		/* neither OPEN, CLAIMED nor DEAD */
 		if (state >= 3 && state <= 5 && (plain >> 49 & 0xfff) == owner)

@@ -39,18 +39,13 @@ enum format {
 static const struct {
 	struct field fields[5];
 	unsigned count;
-	bool secret; /* XORed over it */
 } formats[FORMATS] = {
-	[SLOT_STATE] = {{{60, 4}, {32, 28}, {0, 32}}, 3, false},
-	[NAME_WORD] = {{{48, 16}, {32, 16}, {0, 32}}, 3, false},
-	[EVENT_WORD] = {{{24, 40}, {12, 12}, {11, 1}, {10, 1}, {0, 10}},
-			5,
-			false},
-	[CELL_STATE] = {{{32, 32}, {24, 8}, {20, 4}, {8, 12}, {0, 8}},
-			5,
-			false},
-	[TAG] = {{{61, 3}, {49, 12}, {32, 17}, {0, 32}}, 4, true},
-	[TASK_WORD] = {{{63, 1}, {39, 24}, {23, 16}, {0, 23}}, 4, true},
+	[SLOT_STATE] = {{{60, 4}, {32, 28}, {0, 32}}, 3},
+	[NAME_WORD] = {{{48, 16}, {32, 16}, {0, 32}}, 3},
+	[EVENT_WORD] = {{{24, 40}, {12, 12}, {11, 1}, {10, 1}, {0, 10}}, 5},
+	[CELL_STATE] = {{{32, 32}, {24, 8}, {20, 4}, {8, 12}, {0, 8}}, 5},
+	[TAG] = {{{61, 3}, {49, 12}, {32, 17}, {0, 32}}, 4},
+	[TASK_WORD] = {{{63, 1}, {39, 24}, {23, 16}, {0, 23}}, 4},
 };
 
 enum part {
@@ -102,6 +97,7 @@ struct place {
 	size_t offset;
 	unsigned bytes; /* 4 or 8 */
 	enum format format;
+	uint64_t secret; /* XORed over it */
 };
 
 struct harm *harm_open(struct fr_arena *arena)
@@ -235,7 +231,10 @@ static struct place in_tasks(const struct harm *h, struct dice *d)
 			  offset_of(h, &r->ctl->tail)) &
 		     r->mask;
 
-	return word_at(offset_of(h, &r->words[i]), 8, TASK_WORD);
+	struct place p = word_at(offset_of(h, &r->words[i]), 8, TASK_WORD);
+
+	p.secret = r->secret;
+	return p;
 }
 
 static struct place in_event(const struct harm *h, struct dice *d)
@@ -283,8 +282,11 @@ static struct place in_ctl(struct dice *d, size_t at, size_t head, size_t room,
 	}
 }
 
-static struct place in_units(const struct harm *h, struct dice *d, size_t ctl)
+static struct place in_units(const struct harm *h, struct dice *d,
+			     const struct fr__ring *r)
 {
+	size_t ctl = offset_of(h, r->ctl);
+	struct place p;
 	uint64_t units = h->a->geo.mailbox_units;
 	uint64_t i =
 		near(h, d, ctl + offsetof(struct fr__ring_ctl, head), ctl) &
@@ -300,7 +302,9 @@ static struct place in_units(const struct harm *h, struct dice *d, size_t ctl)
 	case 2:
 		return somewhere(d, at, FR__UNIT);
 	default:
-		return word_at(at, 8, TAG);
+		p = word_at(at, 8, TAG);
+		p.secret = r->secret;
+		return p;
 	}
 }
 
@@ -351,7 +355,7 @@ static struct place place_in(const struct harm *h, struct dice *d,
 			      offsetof(struct fr__ring_ctl, room),
 			      sizeof(struct fr__ring_ctl));
 	case MAIL_UNITS:
-		return in_units(h, d, some_mailbox(h, d));
+		return in_units(h, d, fr__arena_ring(h->a, some_slot(h, d)));
 	default:
 		return somewhere(d, 0, a->bytes);
 	}
@@ -388,9 +392,8 @@ static uint64_t some_limit(const struct harm *h, struct dice *d)
 
 /* One of the fields of a word changed. */
 static uint64_t other_field(const struct harm *h, struct dice *d,
-			    enum format format, uint64_t before)
+			    enum format format, uint64_t secret, uint64_t before)
 {
-	uint64_t secret = formats[format].secret ? h->a->secret : 0;
 	struct field f = formats[format].fields[pick(d, formats[format].count)];
 	uint64_t mask = ((UINT64_C(1) << f.width) - 1) << f.shift;
 	uint64_t plain = before ^ secret, value = (plain & mask) >> f.shift;
@@ -413,13 +416,15 @@ static uint64_t other_field(const struct harm *h, struct dice *d,
 
 /* A plausible wrong value for what stands there. */
 static uint64_t plausible(const struct harm *h, struct dice *d,
-			  enum format format, uint64_t before, const char **how)
+			  const struct place *p, uint64_t before,
+			  const char **how)
 {
+	enum format format = p->format;
 	uint64_t off = UINT64_C(1) << pick(d, 64);
 
 	if (formats[format].count && !one_in(d, 4)) {
 		*how = "another field";
-		return other_field(h, d, format, before);
+		return other_field(h, d, format, p->secret, before);
 	}
 	if (format == POSITION && !one_in(d, 3)) {
 		*how = "a lap off";
@@ -527,7 +532,7 @@ static void harm_word(struct harm *h, struct dice *d, enum part part,
 		h->old_value = now;
 		break;
 	default:
-		value = plausible(h, d, p->format, now, &to->how);
+		value = plausible(h, d, p, now, &to->how);
 	}
 	to->before = get(h, to->offset & ~(size_t)7, 8);
 	put(h, to->offset, to->bytes, value);
@@ -538,7 +543,8 @@ static void harm_word(struct harm *h, struct dice *d, enum part part,
 static void harm_record(const struct harm *h, struct dice *d, struct damage *to)
 {
 	unsigned slot = some_slot(h, d);
-	size_t ctl = offset_of(h, fr__arena_ring(h->a, slot)->ctl);
+	const struct fr__ring *r = fr__arena_ring(h->a, slot);
+	size_t ctl = offset_of(h, r->ctl);
 	uint64_t units = h->a->geo.mailbox_units;
 	uint64_t at = get(h, ctl + offsetof(struct fr__ring_ctl, head), 8) +
 		      pick(d, 6);
@@ -555,8 +561,8 @@ static void harm_record(const struct harm *h, struct dice *d, struct damage *to)
 	put(h, to->offset + offsetof(struct fr__record, to_generation), 4,
 	    get(h, offset_of(h, &h->a->slots[slot].state), 8));
 	put(h, to->offset, 8,
-	    (state << 61 | owner << 49 | (n - 1) << 32 | (uint32_t)lap) ^
-		    h->a->secret);
+	    (state << 61 | owner << 49 | n << 32 | (uint32_t)lap) ^
+		    r->secret);
 }
 
 /* A cell in another state, with lengths beyond its room. */

@@ -123,30 +123,30 @@ lives:
 		n = UNITS(s);
 #ifdef MEND_HEADER_FIRST
 		if
-		:: n == RUN(n) -> free_run(limit - N, n); limit = limit + n
-		:: else -> free_run(limit - N, 1); pc = MEND_HEADER
+		:: n <= RUN -> free_run(limit - N, n); limit = limit + n
+		:: else -> free_run(limit - N, RUN); pc = MEND_HEADER
 		fi
 #else
 		if
-		:: n == RUN(n) -> free_run(limit - N, n); limit = limit + n
-		:: else -> free_run(limit - N + 1, 1); pc = MEND_HEADER
+		:: n <= RUN -> free_run(limit - N, n); limit = limit + n
+		:: else -> free_run(limit - N + RUN, n - RUN); pc = MEND_HEADER
 		fi
 #endif
 	   }
 	:: atomic { pc == MEND_HEADER ->
 #ifdef MEND_HEADER_FIRST
-		free_run(limit - N + 1, 1);
+		free_run(limit - N + RUN, n - RUN);
 #else
-		free_run(limit - N, 1);
+		free_run(limit - N, RUN);
 #endif
-		limit = limit + 2;
+		limit = limit + n;
 		pc = MEND_ONE
 	   }
 	/* fr__reader_init(): what the last consumer held is done with. */
 	:: atomic { pc == INIT ->
 		s = tag[U(p)]; /* [RING-11] */
 		if
-		:: p < first + N && IS_RECORD(s, p) ->
+		:: p < first + N && IS_RECORD(s, p) && STATE(s) != OPEN ->
 			p = p + UNITS(s);
 #ifndef NO_INIT
 			if
@@ -285,8 +285,8 @@ lives:
 		pc = FREE_SECOND
 #else
 		if
-		:: n == RUN(n) -> free_run(p, n); p = p + n
-		:: else -> free_run(p + 1, 1); pc = FREE_HEADER
+		:: n <= RUN -> free_run(p, n); p = p + n
+		:: else -> free_run(p + RUN, n - RUN); pc = FREE_HEADER
 		fi
 #endif
 	   }
@@ -300,7 +300,7 @@ lives:
 		pc = FREE_ONE
 	   }
 #endif
-	:: atomic { pc == FREE_HEADER -> free_run(p, 1); p = p + 2; pc = FREE_ONE }
+	:: atomic { pc == FREE_HEADER -> free_run(p, RUN); p = p + n; pc = FREE_ONE }
 	:: atomic { pc == FREE_ONE && p == first ->
 #ifdef HEAD_LATE
 		head = first;

@@ -88,7 +88,7 @@ inline send(me, units, record)
 	claim(me, units, record, true);
 	write_record(at, have, record);
 	atomic { ready(me, at, have, record) /* [RING-18] */ }
-	atomic { advance(at, have); /* [RING-19] */ at = 0; have = 0; whole = 0 }
+	atomic { advance(at, have); /* [RING-19] */ at = 0; have = 0 }
 }
 
 proctype producer_0()

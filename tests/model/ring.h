@@ -27,25 +27,23 @@
 #define DEAD 6
 #define FREE_STATE 7
 
-#define TAG(state, owner, n, lap) ((state) << 8 | (owner) << 6 | ((n) - 1) << 4 | (lap))
-#define FREE(n, lap) (FREE_STATE << 8 | ((n) - 1) << 4 | (lap))
+#define TAG(state, owner, n, lap) ((state) << 8 | (owner) << 6 | (n) << 4 | (lap))
+#define FREE(n, lap) (FREE_STATE << 8 | (n) << 4 | (lap))
 #define STATE(t) ((t) >> 8)
 #define OWNER(t) ((t) >> 6 & 3)
-#define UNITS(t) (((t) >> 4 & 3) + 1)
+#define UNITS(t) ((t) >> 4 & 3)
 #define TAG_LAP(t) ((t) & 15)
 #define IS_RECORD(t, p)                                                        \
 	(TAG_LAP(t) == LAP(p) && STATE(t) >= OPEN && STATE(t) <= DEAD &&       \
-	 UNITS(t) <= ROOM(p))
+	 UNITS(t) >= 1 && UNITS(t) <= ROOM(p))
 #define IS_FREE(t, p) (TAG_LAP(t) == LAP(p) && STATE(t) == FREE_STATE)
 
-/* With LONG, records of two units and more are freed as one run, and so are
- * even ones and those behind them at the start. */
+/* With LONG, records of two units and more are freed in runs of two, and all units are
+ * in such runs at the start. */
 #ifdef LONG
-#define START_RUN 2
-#define RUN(n) (n)
+#define RUN 2
 #else
-#define START_RUN 1
-#define RUN(n) 1
+#define RUN 1
 #endif
 
 short tag[N];
@@ -66,7 +64,7 @@ inline ring_init(start_at)
 		p = start_at;
 		do
 		:: p < head + N ->
-			tag[U(p)] = FREE((p % 2 || p + 1 == head + N -> 1 : START_RUN),
+			tag[U(p)] = FREE((p % 2 || p + 1 == head + N -> 1 : RUN),
 					 LAP(p)); /* [RING-1] */
 			p = p + UNITS(tag[U(p)])
 		:: else -> break
@@ -91,12 +89,6 @@ inline give(position, n, old, record)
 		place[U(position + 2)] = record
 	:: else
 	fi;
-	if
-	:: n > 3 ->
-		assert(place[U(position + 3)] == old);
-		place[U(position + 3)] = record
-	:: else
-	fi;
 	assert(place[U(position)] == old); /* last: old may be this */
 	place[U(position)] = record
 }
@@ -105,7 +97,7 @@ inline give(position, n, old, record)
 
 #define producer_locals                                                        \
 	short seen;                                                            \
-	byte t, k, need, whole, at, have, pc, n;                                 \
+	byte t, k, need, at, have, pc, n;                                 \
 	bool no_room
 
 /* Move tail over n units, if nobody has. */
@@ -134,8 +126,7 @@ inline advance(position, n)
 #define SPLIT 13
 #define KEEP 14
 
-/* fr__ring_claim(): units at position at, in fact `have`, of which `whole` had one tag;
- * no_room if there is none and we were not to wait for it. */
+/* fr__ring_claim(): units at position at, in fact `have`; no_room if there is none and we were not to wait for it. */
 inline claim(me, units, record, waits)
 {
 	do
@@ -197,7 +188,6 @@ inline claim(me, units, record, waits)
 #endif
 			at = t;
 			have = k;
-			whole = UNITS(seen);
 			tag[U(t)] = TAG((need < units -> DEAD :
 					 (need == k -> CLAIMED : OPEN)), me, k,
 					LAP(t));
@@ -286,38 +276,18 @@ inline claim(me, units, record, waits)
 	need = 0
 }
 
-/* fr__ring_clear_tags() */
-inline clear_tags()
-{
-	if
-	:: atomic { whole < 2 && have > 1 -> tag[U(at + 1)] = 0 /* [RING-13] */ }
-	:: else
-	fi;
-	if
-	:: atomic { whole < 3 && have > 2 -> tag[U(at + 2)] = 0 /* [RING-13] */ }
-	:: else
-	fi;
-	if
-	:: atomic { whole < 4 && have > 3 -> tag[U(at + 3)] = 0 /* [RING-13] */ }
-	:: else
-	fi
-}
-
 /* The body, and in its further units what looks like a record of the next lap. */
 inline write_record(position, n, record)
 {
 	atomic {
 		give(position, n, record, record | WRITTEN);
 		if
-		:: n > 1 -> tag[U(position + 1)] = TAG(READY, 0, 1, LAP(position) + 1)
+		:: n > 1 -> /* [RING-13] */
+			tag[U(position + 1)] = TAG(READY, 0, 1, LAP(position) + 1)
 		:: else
 		fi;
 		if
 		:: n > 2 -> tag[U(position + 2)] = TAG(READY, 0, 1, LAP(position) + 1)
-		:: else
-		fi;
-		if
-		:: n > 3 -> tag[U(position + 3)] = TAG(READY, 0, 1, LAP(position) + 1)
 		:: else
 		fi
 	}

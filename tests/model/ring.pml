@@ -82,7 +82,7 @@ inline send(me, units, record)
 	write_record(at, have, record);
 	atomic { ready(me, at, have, record) /* [RING-18] */ }
 #endif
-	atomic { advance(at, have); /* [RING-19] */ at = 0; have = 0; whole = 0 }
+	atomic { advance(at, have); /* [RING-19] */ at = 0; have = 0 }
 }
 
 /* A claim in place, another record behind it, then the first is published or
@@ -104,7 +104,6 @@ proctype producer_0()
 #endif
 		claim(0, n, 1, true);
 		atomic { open = at; n = have; advance(open, n) /* [RING-3] */ }
-		clear_tags();
 		write_record(open, n, 1);
 #ifdef BEHIND
 		claim(0, 1, 2, false);
