@@ -154,9 +154,7 @@ static inline bool is_record(const struct fr__ring *r, uint64_t plain,
 /* Units of a run, at most. */
 static inline uint32_t run_max(const struct fr__ring *r)
 {
-	uint32_t part = (uint32_t)(r->mask + 1) / 16;
-
-	return part > FR__LONG_UNITS ? part : FR__LONG_UNITS;
+	return (uint32_t)r->mask / 16 + 1;
 }
 
 /* The units of the run that is free for its lap from that position on; 0: none. */
@@ -330,14 +328,18 @@ static __attribute__((noinline)) int find_room(const struct fr__ring *r,
 		uint32_t run = run_of(r, seen, t), room = room_at(r, t);
 
 		if (run == 0) {
-			if (is_record(r, plain, t) && state_of(plain) == OPEN)
-				settle(r, t, seen);
-			else if (is_record(r, plain, t))
+			if (is_record(r, plain, t) && state_of(plain) == OPEN) {
+				/* as [RING-4]: if we stood still meanwhile, what we saw
+				 * may be payload that happens to look so. */
+				if (fr__load_acquire(&r->ctl->tail) == t)
+					settle(r, t, seen);
+			} else if (is_record(r, plain, t)) {
 				fr__ring_advance(r, t, units_of(plain));
-			else if (is_record(r, plain, t - r->mask - 1))
+			} else if (is_record(r, plain, t - r->mask - 1)) {
 				return -EAGAIN;
-			else if (!catch_up(r, t))
+			} else if (!catch_up(r, t)) {
 				lost++;
+			}
 		} else if (n <= room) {
 			rc = claim_at(r, owner, n, t, seen, run, place);
 			if (rc >= 0)

@@ -27,7 +27,7 @@ enum ring_state {
 	RING_FULL,
 	RING_WRAP,   /* a lap, and 2^64, is three units away */
 	RING_PASSED, /* somebody's open claim in front, passed over */
-	RING_RUNS,   /* empty, its units free in two runs */
+	RING_RUNS,   /* empty, its units free in runs, as of long records */
 	RING_STATES,
 };
 const char *ring_state_name(enum ring_state state);

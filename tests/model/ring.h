@@ -125,6 +125,7 @@ inline advance(position, n)
 #define REST_TAG 12
 #define SPLIT 13
 #define KEEP 14
+#define SETTLE 15
 
 /* fr__ring_claim(): units at position at, in fact `have`; no_room if there is none and we were not to wait for it. */
 inline claim(me, units, record, waits)
@@ -149,23 +150,27 @@ inline claim(me, units, record, waits)
 	:: atomic { pc == HELP ->
 #ifdef NO_HELP
 		tail != t;
+		pc = TAIL
 #else
 		if
 #ifndef NO_SETTLE
-		:: STATE(seen) == OPEN -> /* [RING-22] */
-			if
-			:: tag[U(t)] == seen ->
-				tag[U(t)] = TAG(CLAIMED, OWNER(seen),
-						UNITS(seen), LAP(t))
-			:: else
-			fi
+		:: STATE(seen) == OPEN ->
+			pc = (tail == t -> SETTLE : TAIL) /* [RING-4] */
 		:: STATE(seen) != OPEN ->
 #else
 		:: true ->
 #endif
-			advance(t, UNITS(seen)) /* [RING-3] */
-		fi;
+			advance(t, UNITS(seen)); /* [RING-3] */
+			pc = TAIL
+		fi
 #endif
+	   }
+	:: atomic { pc == SETTLE ->
+		if
+		:: tag[U(t)] == seen -> /* [RING-22] */
+			tag[U(t)] = TAG(CLAIMED, OWNER(seen), UNITS(seen), LAP(t))
+		:: else
+		fi;
 		pc = TAIL
 	   }
 	:: atomic { pc == REST ->
