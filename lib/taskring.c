@@ -334,13 +334,9 @@ bool fr__taskring_taken(const struct fr__a64 *taking, uint32_t *cell,
 
 bool fr__taskring_any(const struct fr__taskring *r)
 {
-	uint64_t h = at(&r->near->head), seen = look(r, h), head;
+	/* As who takes begins: in a damaged ring, too, both are to agree. */
+	uint64_t head = at(&r->ctl->head), h = start(&r->near->head, head), seen;
 
-	/* Mostly, for who has just taken one, and without a look at head's line. */
-	if (is_entry(r, seen, lap_of(r, h)))
-		return true;
-	head = at(&r->ctl->head);
-	h = start(&r->near->head, head);
 	return find(r, &head, &h, &seen) != 0;
 }
 

@@ -1106,29 +1106,33 @@ static void who_looks_and_who_takes_agree_in_a_damaged_ring(void **state)
 {
 	struct fr__taskring_near near;
 	struct tasks was, t;
-	unsigned i, bit;
+	unsigned entries, i, bit;
 	uint32_t c, g;
 
 	(void)state;
-	tasks_at(&t, 0);
-	pass(&t, 3 * WORDS);
-	was = t;
-	near = t.near;
-	for (i = 0; i < 2 + WORDS; i++)
-		for (bit = 0; bit < 64; bit++) {
-			struct fr__a64 *word = i == 0   ? &t.ctl.head
-					       : i == 1 ? &t.ctl.tail
-							: &t.words[i - 2];
-			bool any;
+	for (entries = 0; entries < 3; entries++) {
+		tasks_at(&t, 0);
+		pass(&t, 3 * WORDS);
+		for (i = 0; i < entries; i++)
+			assert_int_equal(fr__taskring_push(&t.ring, i, 1), 0);
+		was = t;
+		near = t.near;
+		for (i = 0; i < 2 + WORDS; i++)
+			for (bit = 0; bit < 64; bit++) {
+				struct fr__a64 *word = i == 0   ? &t.ctl.head
+						       : i == 1 ? &t.ctl.tail
+								: &t.words[i - 2];
+				bool any;
 
-			t.ctl = was.ctl;
-			memcpy(t.words, was.words, sizeof(t.words));
-			t.near = near;
-			word->raw ^= UINT64_C(1) << bit;
-			any = fr__taskring_any(&t.ring);
-			assert_int_equal(fr__taskring_take(&t.ring, &t.taking,
-							   &c, &g) != 0, any);
-		}
+				t.ctl = was.ctl;
+				memcpy(t.words, was.words, sizeof(t.words));
+				t.near = near;
+				word->raw ^= UINT64_C(1) << bit;
+				any = fr__taskring_any(&t.ring);
+				assert_int_equal(fr__taskring_take(&t.ring,
+						&t.taking, &c, &g) != 0, any);
+			}
+	}
 }
 
 static void what_a_taker_takes_is_noted(void **state)
