@@ -777,7 +777,6 @@ static void runs_are_a_sixteenth_of_the_ring_at_most(void **state)
 		assert_int_equal(fr__ring_release(&ring, &reader, at), 0);
 	}
 	assert_null(fr__ring_check(&ring));
-	/* Their tags are those that single claims meet and change. */
 	for (i = 0; i < 4096; i++) {
 		tag = fr__ring_at(&ring, i)->tag.raw ^ ring.secret;
 		if (tag >> 61 == 7 && (tag >> 44 & 0x1ffff) > 1) {
