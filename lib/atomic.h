@@ -139,6 +139,18 @@ static inline void fr__prefetch_write(const void *p)
 #endif
 }
 
+/* A line was written that another CPU is waiting to read: let it lie where that one gets
+ * it sooner than out of our cache. (Intel's manual: what does not know the instruction
+ * does nothing.) It costs the writer some 30 ns a line: nothing for who has more to write. */
+static inline void fr__hand_over(const void *p)
+{
+#if defined(__x86_64__)
+	__asm__ __volatile__("cldemote %0" : : "m"(*(const char *)p));
+#else
+	(void)p;
+#endif
+}
+
 /* Tell the CPU that this is a spin loop. */
 static inline void fr__pause(void)
 {

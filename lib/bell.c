@@ -60,8 +60,9 @@
 #define YIELD_MAX_NS 200000
 #define YIELD_SKIP_MAX 1000u
 /* The first sleep while waiting for room is short: the consumer looks for us
- * only after it has freed a run of units. */
-#define ROOM_SLICE_NS INT64_C(1000000)
+ * only after it has freed a run of units. (Not shorter: where many wait, each has its
+ * turn in some milliseconds, and who wakes earlier takes a CPU for nothing.) */
+#define ROOM_SLICE_NS INT64_C(10000000)
 
 /* CPUs of the machine: what a process is pinned to says nothing of its peers. */
 static unsigned cpus(void)
@@ -379,7 +380,7 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	if (rc == 0)
 		rc = yield(b, w);
 	if (rc == 0) {
-		/* Who waits for room sleeps but a millisecond first. */
+		/* Who waits for room sleeps but for a moment first. */
 		if (!(w->marks & FR__MARK_ROOM))
 			look_at(b, w);
 		fr__bell_tick(b, 16);

@@ -102,22 +102,24 @@ void fr__bell_doubt(struct fr__bell *b, unsigned depends);
 
 /* Ring for those who sleep for this. The caller has made it true before, by a
  * seq_cst read-modify-write or with fr__fence_sc() behind it. strike: when the
- * mark was seen already; true if it was still there. */
+ * mark was seen already; true if it was still there. The others: true if a mark was seen. */
 bool fr__bell_strike(struct fr__a32 *waiting, struct fr__a32 *word,
 		     uint32_t mark);
 
-static inline void fr__bell_ring_at(struct fr__a32 *waiting,
+static inline bool fr__bell_ring_at(struct fr__a32 *waiting,
 				    struct fr__a32 *word, uint32_t mark)
 {
 	/* [BELL-1] seq_cst: what was made true -> the look at the mark. Pairs
 	 * with [BELL-2]. Without it: ringer and sleeper miss each other. */
-	if (fr__load_sc(waiting) & mark)
-		fr__bell_strike(waiting, word, mark);
+	if (!(fr__load_sc(waiting) & mark))
+		return false;
+	fr__bell_strike(waiting, word, mark);
+	return true;
 }
 
-static inline void fr__bell_ring(struct fr__slot *slot, uint32_t mark)
+static inline bool fr__bell_ring(struct fr__slot *slot, uint32_t mark)
 {
-	fr__bell_ring_at(&slot->waiting, &slot->bell, mark);
+	return fr__bell_ring_at(&slot->waiting, &slot->bell, mark);
 }
 
 /* Wake all who sleep on a bell, whatever for. Signal handlers too. */

@@ -75,6 +75,8 @@
 /* More lines than these at once are not asked for: a CPU has no more on their way. (Of
  * longer records it finds the next ones itself, and asking is in its way.) */
 #define ASK_MAX 8
+/* Lines of a record that are handed over, at most. */
+#define HAND_OVER_MAX 16
 
 enum state {
 	OPEN = 1,
@@ -251,6 +253,16 @@ void fr__ring_ask_ahead(const struct fr__ring *r, uint64_t position, uint32_t n)
 {
 	if (n <= ASK_MAX)
 		ask(r, position + AHEAD, n);
+}
+
+/* One line, whose reader mostly spins on it, is there as soon without. */
+void fr__ring_hand_over(const struct fr__ring *r, uint64_t position, uint32_t n)
+{
+	uint32_t i;
+
+	if (n > 1)
+		for (i = 0; i < n && i < HAND_OVER_MAX; i++)
+			fr__hand_over(fr__ring_at(r, position + i));
 }
 
 /* Claim at t, where that was seen: n units, as a record or as a pad. */

@@ -97,6 +97,8 @@ void fr__ring_advance(const struct fr__ring *r, uint64_t position, uint32_t n);
 void fr__ring_ask_now(const struct fr__ring *r, uint32_t n);
 void fr__ring_ask_ahead(const struct fr__ring *r, uint64_t position,
 			uint32_t n);
+/* And after a record of n units is published, where one send stands alone. */
+void fr__ring_hand_over(const struct fr__ring *r, uint64_t position, uint32_t n);
 /* READY, with the strength that looking for a sleeper afterwards needs. */
 void fr__ring_publish(const struct fr__ring *r, unsigned owner,
 		      uint64_t position, uint32_t n);
