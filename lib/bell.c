@@ -33,8 +33,9 @@
  * cell.c). That it naps is taken back before a longer sleep's last look.
  *
  * Before sleeping a process spins, unless told otherwise: as long as spinning
- * has paid lately, and only while no more processes of the arena are awake than
- * there are CPUs: beyond that, who spins keeps the one it waits for from running.
+ * has paid lately, no longer than 50 us or than it has worked since its last wait, and
+ * only while no more processes of the arena are awake than there are CPUs: beyond
+ * that, who spins keeps the one it waits for from running.
  * A bit per slot says who is awake; it is a hint, and nothing hangs on it. Then it
  * yields once, as long as that has helped lately: it does where both share a CPU,
  * and costs less than half of a sleep (whose timer alone, for the slice, costs a
@@ -49,6 +50,7 @@
 
 #define SPIN_START_NS 20000u
 #define SPIN_MAX_NS 50000u
+#define SPIN_LONG_NS 400000u /* for who has worked as long */
 #define SPIN_MIN_NS 500u
 /* Of so many spins in vain one is as long as may be: else who once waited long would
  * sleep for each short wait from then on. */
@@ -122,8 +124,9 @@ void fr__bell_init(struct fr__bell *b, struct fr__slot *slot, int mode)
 	*b = (struct fr__bell){.slot = slot, .mode = mode};
 	/* [BELL-6] relaxed: a hint of this process to itself. */
 	fr__store_relaxed(&b->spin_ns, SPIN_START_NS);
-	/* as [BELL-10]: who joins has just looked */
+	/* as [BELL-10]: who joins has just looked, and not worked yet */
 	fr__store_relaxed(&b->looked, (uint64_t)fr__now_ns());
+	fr__store_relaxed(&b->waited, fr__load_relaxed(&b->looked));
 }
 
 void fr__bell_awake(struct fr__bell *b, bool on)
@@ -240,6 +243,18 @@ static void look_at(struct fr__bell *b, const struct fr__wait *w)
 		b->look(b->ctx, w->depends, false);
 }
 
+/* For how long a spin that begins now may last: so that nobody, however often it gets
+ * something, spins for much longer than it works. */
+static uint32_t spin_most(const struct fr__bell *b, int64_t now)
+{
+	/* as [BELL-6] */
+	int64_t worked = now - (int64_t)fr__load_relaxed(&b->waited);
+
+	if (worked <= SPIN_MAX_NS)
+		return SPIN_MAX_NS;
+	return worked < SPIN_LONG_NS ? (uint32_t)worked : SPIN_LONG_NS;
+}
+
 /* Look again and again: to the deadline when polling, else for as long as it has
  * paid lately. */
 static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
@@ -248,14 +263,16 @@ static int spin(struct fr__bell *b, const struct fr__wait *w, int64_t until)
 	/* as [BELL-6] */
 	uint32_t spin_ns = fr__load_relaxed(&b->spin_ns);
 	uint32_t vain = fr__load_relaxed(&b->spins_in_vain);
-	uint32_t budget = vain < SPINS_IN_VAIN ? spin_ns : SPIN_MAX_NS;
-	int64_t start, now, looked;
+	int64_t start, now, looked, budget;
 	unsigned i;
 	int rc;
 
 	if (!poll && (b->mode == FR_WAIT_SLEEP || !room_to_spin(b)))
 		return 0;
 	start = now = looked = fr__now_ns();
+	budget = spin_most(b, now);
+	if (vain < SPINS_IN_VAIN && spin_ns < budget)
+		budget = spin_ns;
 	if (poll)
 		look_at(b, w);
 	do {
@@ -289,8 +306,10 @@ found:
 	spin_ns += spin_ns / 8 + 100;
 	if (spin_ns < 2 * (now - start))
 		spin_ns = (uint32_t)(2 * (now - start));
-	/* as [BELL-6] */
-	fr__store_relaxed(&b->spin_ns, spin_ns < SPIN_MAX_NS ? spin_ns : SPIN_MAX_NS);
+	/* as [BELL-6], to the end of this */
+	fr__store_relaxed(&b->waited, (uint64_t)now);
+	fr__store_relaxed(&b->spin_ns,
+			  spin_ns < SPIN_LONG_NS ? spin_ns : SPIN_LONG_NS);
 	fr__store_relaxed(&b->spins_in_vain, 0);
 	return rc;
 }
@@ -369,7 +388,7 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	int64_t due = FR__SLICE_NS, deadline, now, looked = 0, ns;
 	int rc = w->ready(w->ctx);
 	unsigned naps = 0;
-	bool nap;
+	bool nap, spun;
 
 	if (rc != 0)
 		return rc;
@@ -377,6 +396,7 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 		return -EAGAIN;
 	deadline = fr__deadline(wait_ns);
 	rc = spin(b, w, deadline);
+	spun = rc != 0;
 	if (rc == 0)
 		rc = yield(b, w);
 	if (rc == 0) {
@@ -415,5 +435,8 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	}
 	if (w->arm)
 		w->arm(w->ctx, FR__DISARM);
+	if (!spun && b->mode == FR_WAIT_ADAPTIVE)
+		/* as [BELL-6] */
+		fr__store_relaxed(&b->waited, (uint64_t)fr__now_ns());
 	return rc;
 }

@@ -17,6 +17,7 @@ struct fr__bell {
 	int mode; /* enum fr_wait_mode */
 	struct fr__a32 spin_ns;     /* how long to spin: adapts */
 	struct fr__a32 spins_in_vain;
+	struct fr__a64 waited;	    /* until when, ns of CLOCK_MONOTONIC */
 	struct fr__a32 yield_skip;  /* waits in which not to yield */
 	struct fr__a32 yield_after; /* so many after the next failure */
 	struct fr__a32 interrupted;

@@ -372,6 +372,48 @@ static void who_has_waited_in_vain_finds_out_that_spinning_pays_again(void **sta
 	assert_true(found);
 }
 
+static int64_t due;
+
+static int true_when_due(void *arg)
+{
+	(void)arg;
+	return fr__now_ns() >= due;
+}
+
+/* Something comes 150 us after a wait has begun, for who has worked for so long before
+ * it. How often of 200 times was it found without a sleep? Who loses the CPU meanwhile
+ * finds it so, too, or sleeps. */
+static unsigned found_by_spinning(int64_t worked_ns)
+{
+	struct fr__wait wait = {.marks = FR__MARK_MAIL, .ready = true_when_due};
+	struct fr__slot slot = {0};
+	struct fr__bell bell;
+	unsigned found = 0, i;
+
+	fr__bell_init(&bell, &slot, FR_WAIT_ADAPTIVE);
+	bell.before_sleep = count_sleep;
+	for (i = 0; i < 200; i++) {
+		fr__store_relaxed(&bell.spin_ns, 400000);
+		fr__store_relaxed(&bell.yield_skip, 1);
+		due = fr__now_ns() + 150000;
+		fr__store_relaxed(&bell.waited,
+				  (uint64_t)(fr__now_ns() - worked_ns));
+		sleeps = 0;
+		assert_int_equal(fr__bell_wait(&bell, &wait, 1000000), 1);
+		found += sleeps == 0;
+	}
+	return found;
+}
+
+static void who_has_worked_for_long_may_spin_for_as_long(void **state)
+{
+	(void)state;
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		skip(); /* nobody spins there */
+	assert_true(found_by_spinning(300000) > 0);
+	assert_true(found_by_spinning(0) < 200);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +421,7 @@ int main(void)
 		TEST(each_entry_is_taken_once_and_whole),
 		TEST(all_threads_that_wait_are_woken),
 		TEST(who_has_waited_in_vain_finds_out_that_spinning_pays_again),
+		TEST(who_has_worked_for_long_may_spin_for_as_long),
 	};
 
 	return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
