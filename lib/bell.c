@@ -345,9 +345,10 @@ static int yield(struct fr__bell *b, const struct fr__wait *w)
 	return rc;
 }
 
-/* One sleep of at most ns nanoseconds, unless it is true by now. */
+/* One sleep of at most ns nanoseconds, unless it is true by now. *slept_out: nobody woke
+ * us. */
 static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns,
-		      bool nap)
+		      bool nap, bool *slept_out)
 {
 	struct fr__a32 *waiting = w->waiting ? w->waiting : &b->slot->waiting;
 	struct fr__a32 *word = w->word ? w->word : &b->slot->bell;
@@ -376,6 +377,7 @@ static int sleep_once(struct fr__bell *b, const struct fr__wait *w, int64_t ns,
 		b->before_sleep(b->ctx);
 	fr__bell_awake(b, false);
 	rc = fr__futex_wait(word, v, ns);
+	*slept_out = rc == -ETIMEDOUT;
 	fr__bell_awake(b, true);
 	if (interrupted(b))
 		return -EINTR;
@@ -388,7 +390,7 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 	int64_t due = FR__SLICE_NS, deadline, now, looked = 0, ns;
 	int rc = w->ready(w->ctx);
 	unsigned naps = 0;
-	bool nap, spun;
+	bool nap, spun, slept_out = false;
 
 	if (rc != 0)
 		return rc;
@@ -418,7 +420,7 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 			rc = rc != 0 ? rc : -ETIMEDOUT;
 			break;
 		}
-		rc = sleep_once(b, w, ns, nap);
+		rc = sleep_once(b, w, ns, nap, &slept_out);
 		if (rc == 0)
 			rc = w->ready(w->ctx);
 		/* Not by the slice alone: rung for others' sake, one that has
@@ -431,7 +433,9 @@ int fr__bell_wait(struct fr__bell *b, const struct fr__wait *w, int64_t wait_ns)
 				looked = now;
 			}
 		}
-		slice = slice * 2 < FR__SLICE_NS ? slice * 2 : FR__SLICE_NS;
+		/* Who is rung for others' sake has not waited the longer. */
+		if (slept_out)
+			slice = slice * 2 < FR__SLICE_NS ? slice * 2 : FR__SLICE_NS;
 	}
 	if (w->arm)
 		w->arm(w->ctx, FR__DISARM);

@@ -12,16 +12,18 @@
  * marks ROOM on its own bell, sets the ring's room
  * flag, claims once more, and sleeps. The consumer looks at the flag after each
  * half of the ring that it has freed (for a millisecond not if others have filled it
- * meanwhile, or as many are awake as there are CPUs), when it has found the ring
- * empty, and before each sleep; then it wakes *one* who waits for room in it, in
- * turn. That one, when it has claimed or gives up, wakes the next if half of the ring
- * is free; if its record does not fit, it wakes one behind it and sleeps again. (To
+ * meanwhile), when it has found the ring empty, and before each sleep; then it wakes
+ * *one* who waits for room in it, in turn. That one, when it has claimed or gives up,
+ * wakes the next if half of the ring is free; if its record does not fit, it wakes one
+ * behind it and sleeps again. (To
  * wake all at once has the first one fill the ring and the others find nothing:
  * with 32 producers on two cores that was ten times slower.)
  *
  * So whoever sleeps for room sleeps beside a ring that is half full at least,
- * and its consumer will look again; or somebody who was woken is on its way. No
- * size is preferred. Nor does it sleep for long at first: 10 ms, doubled from then on.
+ * and its consumer will look again; or somebody who was woken is on its way. (But for
+ * who waits while another claims half of what was freed: the consumer then looks late,
+ * if it is slow.) No size is preferred. And who sleeps looks again by itself: after
+ * 10 ms, doubled each time that it was not woken.
  *
  *	Sender				Consumer
  *	 waiting |= ROOM		 units FREE

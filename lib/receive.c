@@ -72,26 +72,22 @@ void fr__mail_before_sleep(struct fr_process *p)
 }
 
 /* Half of the mailbox was freed, once more. If others have filled it meanwhile, who waits
- * may wait some more, and where as many are awake as there are CPUs, too: to wake it would
- * take a CPU from those. Not for long, though: where the receiver is slow, each of them
- * is to have its turn. */
+ * may wait some more: to wake it would take a CPU from those. Not for long, though: where
+ * the receiver is slow, each of them is to have its turn. */
 static __attribute__((noinline)) bool may_wait(struct fr_process *p)
 {
 	uint32_t half = (uint32_t)p->mailbox.mask / FR__ROOM_PARTS;
-	uint32_t lacking = half, room;
+	uint32_t room = fr__ring_free_units(&p->mailbox);
 	int64_t now = fr__now_ns();
-	bool may = now - p->looked_ns < MAY_WAIT_NS;
 
-	if (may && !fr__bell_crowded(p->bell.awake, p->bell.awake_words, 0)) {
-		room = fr__ring_free_units(&p->mailbox);
-		may = room < half;
-		lacking = half - room > half / 8 ? half - room : half / 8;
-	}
-	if (may) /* until half is free, if nobody fills it from here on */
-		p->look_due = p->reader.freed + lacking;
-	else
+	if (room >= half || now - p->looked_ns >= MAY_WAIT_NS) {
 		p->looked_ns = now;
-	return may;
+		return false;
+	}
+	/* Until half is free, if nobody fills it from here on. */
+	p->look_due = p->reader.freed +
+		      (half - room > half / 8 ? half - room : half / 8);
+	return true;
 }
 
 /* Units were freed: look at once if they are many, else before the next sleep. */
