@@ -66,4 +66,23 @@ verdict a_skip_is_told_with_its_reason \
 	grep -x 'skip listed: needs what is not here' "$dir/told"
 verdict a_failure_is_told grep '^FAILED listed: TIMEOUT' "$dir/told"
 
+# long_log: a test that fails among a hundred that go well and say something.
+long_log()
+{
+	echo '[==========] Running 100 test(s).'
+	for i in $(seq 100); do
+		echo "[ RUN      ] t$i"
+		echo "t$i says this"
+		[ "$i" = 50 ] && echo '[  FAILED  ] t50' ||
+			echo "[       OK ] t$i"
+	done
+	echo '[==========] 100 test(s) run.'
+	echo '[  PASSED  ] 99 test(s).'
+}
+
+counts a_failure_among_many_counts '99 1 0' 1 long_log
+verdict what_a_failed_test_said_is_told grep '| t50 says this' "$dir/told"
+verdict what_went_well_is_not_told \
+	sh -c '! grep "t[0-46-9][0-9]* says" "$1"' - "$dir/told"
+
 finish
