@@ -101,17 +101,23 @@ static void let_go_on(struct world *w, struct victim *v)
 	let_end(w, v);
 }
 
-/* To place k, or to where this try has come. */
+/* To place k, or to where this try has come. First with everybody at work; then as the
+ * trace was recorded: who is woken on the way may do what the victim was to do. */
 static void go(struct world *w, struct victim *v, const struct trace *t,
 	       uint32_t k, unsigned tries)
 {
+	bool alone = tries > 0 && !(w->op->flags & OP_ANSWERED);
 	enum trace_end end;
 	uint32_t i;
 
 	for (i = 0; i < k; i++)
 		if (t->at[i].flags & PLACE_SLEEPS)
 			w->parked = 1; /* so will the victim, and we with it */
+	if (alone)
+		freeze_sleepers(w, NULL);
 	end = trace_go(v->pid, t, k);
+	if (alone)
+		thaw_sleepers(w);
 	if (end == TRACE_ENDED) {
 		look_at_children(w);
 		GIVE_UP("the victim ends by itself");
